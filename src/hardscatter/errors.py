@@ -1,0 +1,34 @@
+"""Errors that a user can act on: one sentence saying what, where and what to do."""
+
+from __future__ import annotations
+
+
+class HardscatterError(Exception):
+    """Base of every error that hardscatter raises on purpose; the command line prints it as one line."""
+
+
+class InvalidEventsError(HardscatterError, ValueError):
+    """Events that break the event model (a NaN momentum, misaligned lengths, a weight outside [0, 1])."""
+
+
+class MissingFieldError(HardscatterError, AttributeError):
+    """A field that these events do not carry, with the way to supply it."""
+
+
+class UnreadableFileError(HardscatterError, ValueError):
+    """A file that cannot be read: not found, truncated, of a format or content nobody expected."""
+
+
+class UnwritableFileError(HardscatterError, OSError):
+    """A file that cannot be written: unknown suffix, already there, no space or no permission."""
+
+
+class UnknownMethodError(HardscatterError, KeyError):
+    """A mitigation method nobody registered, with the list of those that are."""
+
+    def __str__(self) -> str:  # KeyError would print the repr, quotes and all
+        return str(self.args[0])
+
+
+class SettingsError(HardscatterError, ValueError):
+    """Settings that contradict each other or the data."""

@@ -1,0 +1,55 @@
+"""How many threads hardscatter uses, and the one pool that runs kernels over crossings.
+
+Kernels are serial per crossing and release the GIL; parallel means several crossings at once. Numba's own
+threading layers abort after a fork or under nested threads, so none of them is used.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from hardscatter.errors import SettingsError
+
+_threads: int | None = None
+
+
+def set_threads(n: int) -> None:
+    """Use `n` threads over crossings from now on (1 inside worker processes).
+
+    Raises
+    ------
+    SettingsError
+        If `n` is below 1.
+    """
+    global _threads
+    if n < 1:
+        raise SettingsError(f"set_threads({n}): the number of threads must be at least 1.")
+    _threads = int(n)
+
+
+def threads() -> int:
+    """Return the number of threads in use: what `set_threads` said, else the cores this process may use."""
+    if _threads is not None:
+        return _threads
+    if hasattr(os, "sched_getaffinity"):  # what a batch system grants, not what the machine has
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def over_crossings(kernel: Callable[[int, int], object], n_events: int) -> None:
+    """Call `kernel(first, last)` over contiguous ranges that cover `n_events`, several ranges at once.
+
+    The result does not depend on the number of threads: each crossing is computed on its own.
+    """
+    workers = min(threads(), n_events)
+    if workers <= 1:
+        if n_events:
+            kernel(0, n_events)
+        return
+    # Four ranges a thread keep the pool busy when crossings differ in size.
+    n_ranges = min(4 * workers, n_events)
+    edges = [round(i * n_events / n_ranges) for i in range(n_ranges + 1)]
+    with ThreadPoolExecutor(workers) as pool:
+        list(pool.map(kernel, edges[:-1], edges[1:]))
