@@ -12,18 +12,39 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _PLACES = {
-    "events": ["Events", "from_candidates", "with_weights", "concatenate"],
-    "threads": ["set_threads"],
     "errors": ["HardscatterError"],
+    "events": ["Events", "concatenate", "from_candidates", "with_weights"],
+    "io": ["Writer", "iterate", "read", "write"],
+    "jets": ["cluster", "n_subjettiness", "soft_drop", "subtract_area"],
+    "met": ["missing_momentum"],
+    "metrics": ["against_no_pileup", "resolution"],
+    "pileup": ["get_method", "methods", "mitigate", "perfect_weights"],
+    "threads": ["set_threads"],
 }
 _HOME = {name: module for module, names in _PLACES.items() for name in names}
 
-__all__ = ["__version__", *sorted(_HOME)]
-
 if TYPE_CHECKING:
-    from hardscatter.errors import HardscatterError
-    from hardscatter.events import Events, concatenate, from_candidates, with_weights
-    from hardscatter.threads import set_threads
+    from hardscatter.errors import HardscatterError as HardscatterError
+    from hardscatter.events import Events as Events
+    from hardscatter.events import concatenate as concatenate
+    from hardscatter.events import from_candidates as from_candidates
+    from hardscatter.events import with_weights as with_weights
+    from hardscatter.io import Writer as Writer
+    from hardscatter.io import iterate as iterate
+    from hardscatter.io import read as read
+    from hardscatter.io import write as write
+    from hardscatter.jets import cluster as cluster
+    from hardscatter.jets import n_subjettiness as n_subjettiness
+    from hardscatter.jets import soft_drop as soft_drop
+    from hardscatter.jets import subtract_area as subtract_area
+    from hardscatter.met import missing_momentum as missing_momentum
+    from hardscatter.metrics import against_no_pileup as against_no_pileup
+    from hardscatter.metrics import resolution as resolution
+    from hardscatter.pileup import get_method as get_method
+    from hardscatter.pileup import methods as methods
+    from hardscatter.pileup import mitigate as mitigate
+    from hardscatter.pileup import perfect_weights as perfect_weights
+    from hardscatter.threads import set_threads as set_threads
 
 
 def __getattr__(name: str) -> Any:

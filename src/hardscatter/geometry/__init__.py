@@ -1,5 +1,7 @@
-"""The (eta, phi) cylinder: angles, neighbours on a wrapped grid, grid-median energy density."""
+"""The (eta, phi) cylinder: angles, neighbours on a wrapped grid, tiles and the background density."""
 
 from hardscatter.geometry.angles import delta_phi, delta_r, wrap_phi
+from hardscatter.geometry.neighbours import neighbours_within
+from hardscatter.geometry.tiles import Background, Tiles, grid_median
 
-__all__ = ["delta_phi", "delta_r", "wrap_phi"]
+__all__ = ["Background", "Tiles", "delta_phi", "delta_r", "grid_median", "neighbours_within", "wrap_phi"]

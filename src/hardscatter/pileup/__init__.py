@@ -1,0 +1,5 @@
+"""Pileup mitigation: one file a method, all with one interface."""
+
+from hardscatter.pileup.method import Entry, Method, get_method, methods, mitigate, perfect_weights
+
+__all__ = ["Entry", "Method", "get_method", "methods", "mitigate", "perfect_weights"]

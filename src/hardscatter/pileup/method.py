@@ -1,0 +1,168 @@
+"""What a mitigation method is, where methods are found, and the one way to run one."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any, Protocol, runtime_checkable
+
+import awkward as ak
+import numpy as np
+
+from hardscatter.errors import InvalidEventsError, MissingFieldError, UnknownMethodError
+from hardscatter.events import Events, flat
+
+ENTRY_POINT_GROUP = "hardscatter.methods"
+
+
+@runtime_checkable
+class Method(Protocol):
+    """A mitigation method: frozen settings that turn crossings into weights.
+
+    The docstring of the class names the paper. `weights` gets a whole batch with the truth removed and returns
+    a jagged float32 array in [0, 1], aligned with the candidates.
+    """
+
+    def weights(self, events: Events) -> ak.Array:
+        """Return the weight of every candidate."""
+        ...
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A method in the catalogue: its id, one line about it, its paper, and where its settings stand."""
+
+    id: str
+    summary: str
+    paper: str
+    place: str
+
+    def make(self) -> Method:
+        """Return the method with the settings that its id stands for."""
+        module, _, attribute = self.place.partition(":")
+        made = getattr(import_module(module), attribute)
+        method = made() if isinstance(made, type) else made
+        if not isinstance(method, Method):
+            raise UnknownMethodError(f"method '{self.id}' ({self.place}) has no weights(events): it cannot be used.")
+        return method
+
+
+_CATALOGUE = (
+    Entry("none", "every candidate counts in full", "–", "hardscatter.pileup.none:NoMitigation"),
+    Entry("chs", "charged candidates of pileup vertices removed", "CMS, arXiv:1706.04965 section 8",
+          "hardscatter.pileup.chs:ChargedHadronSubtraction"),
+    Entry("puppi", "the same as puppi:cms-phase2", "arXiv:1407.6013; CMS, arXiv:2003.00503",
+          "hardscatter.pileup.puppi:CMS_PHASE2"),
+    Entry("puppi:cms-phase2", "PUPPI as CMS tuned it for the HL-LHC", "arXiv:1407.6013; CMS, arXiv:2003.00503",
+          "hardscatter.pileup.puppi:CMS_PHASE2"),
+    Entry("puppi:cms-run3", "PUPPI as CMS runs it in Run 3", "arXiv:1407.6013; CMS, arXiv:2003.00503",
+          "hardscatter.pileup.puppi:CMS_RUN3"),
+    Entry("puppi:delphes", "PUPPI as the Delphes Phase-2 cards mean it", "arXiv:1407.6013; Delphes, arXiv:1307.6346",
+          "hardscatter.pileup.puppi:DELPHES"),
+    Entry("softkiller", "a pt cut that empties half the tiles, on neutrals after CHS", "arXiv:1407.0408",
+          "hardscatter.pileup.softkiller:SoftKiller"),
+    Entry("softkiller-zeroing", "SoftKiller, then soft neutrals far from the leading vertex's tracks removed",
+          "arXiv:1407.0408; Soyez, arXiv:1801.09721", "hardscatter.pileup.softkiller_zeroing:SoftKillerZeroing"),
+    Entry("cs", "ghosts carrying the background subtracted from nearby candidates", "arXiv:1403.3108",
+          "hardscatter.pileup.constituent_subtraction:ConstituentSubtraction"),
+    Entry("ics", "constituent subtraction in two passes", "arXiv:1905.03470",
+          "hardscatter.pileup.iterative_constituent_subtraction:IterativeConstituentSubtraction"),
+)  # fmt: skip
+
+
+def methods() -> dict[str, Entry]:
+    """Return the catalogue: every method by id, ours and those that installed packages add.
+
+    A package adds a method by an entry point of the group ``hardscatter.methods``: its name is the id, its
+    value ``module:attribute`` a settings class or instance. It cannot take an id of ours.
+    """
+    catalogue = {entry.id: entry for entry in _CATALOGUE}
+    for point in entry_points(group=ENTRY_POINT_GROUP):
+        summary = f"from {point.dist.name}" if point.dist else "from an installed package"
+        catalogue.setdefault(point.name, Entry(point.name, summary, "see its package", point.value))
+    return catalogue
+
+
+def get_method(method: str | Method) -> Method:
+    """Return a method by its id (an instance is returned as it is).
+
+    Raises
+    ------
+    UnknownMethodError
+        If no method has this id; the sentence lists those that exist.
+    """
+    if not isinstance(method, str):
+        if not isinstance(method, Method):
+            raise UnknownMethodError(f"{method!r} is no method: give an id or an object with weights(events).")
+        return method
+    catalogue = methods()
+    if method not in catalogue:
+        raise UnknownMethodError(f"there is no method '{method}'; there are {', '.join(catalogue)}.")
+    return catalogue[method].make()
+
+
+def settings_of(method: Method) -> dict[str, Any]:
+    """Return the resolved settings of a method as plain data, for the metadata of what it makes."""
+    settings: Mapping[str, Any] = dataclasses.asdict(method) if dataclasses.is_dataclass(method) else {}
+    return {"class": type(method).__name__, **settings}
+
+
+def mitigate(events: Events, method: str | Method) -> ak.Array:
+    """Weigh every candidate by how much of it belongs to the hard scatter.
+
+    Parameters
+    ----------
+    events
+        Crossings; their truth is removed before the method sees them.
+    method
+        A method id (see `methods`) or an instance with settings of its own.
+
+    Returns
+    -------
+    ak.Array
+        Jagged float32 in [0, 1], aligned with ``events.candidates``; an event without candidates gets none.
+
+    Raises
+    ------
+    UnknownMethodError
+        If there is no such method.
+    MissingFieldError
+        If the method needs a field that the events lack, such as ``n_vertices``.
+    InvalidEventsError
+        If a third party's method returns weights that are misaligned or outside [0, 1].
+    """
+    chosen = get_method(method)
+    name = method if isinstance(method, str) else type(method).__name__
+    weights = ak.values_astype(chosen.weights(events.without_truth()), np.float32)
+    try:
+        aligned = bool(ak.all(ak.num(weights, axis=1) == events.n_candidates))
+    except ValueError:
+        aligned = False
+    if not aligned:
+        raise InvalidEventsError(f"method '{name}' returned weights that are not aligned with the candidates.")
+    values = flat(weights)
+    if not bool(np.all((values >= 0) & (values <= 1))):
+        raise InvalidEventsError(f"method '{name}' returned a weight outside [0, 1] or NaN.")
+    return weights
+
+
+def perfect_weights(events: Events) -> ak.Array:
+    """Return the weights nobody can beat: the hard fraction of each candidate, w_i = E_i^hard / E_i.
+
+    Not a method: it needs the truth and marks the limit that methods are measured against. Jagged float32 in
+    [0, 1], aligned with the candidates.
+
+    Raises
+    ------
+    MissingFieldError
+        If the events hold no ``truth.hard_fraction`` (data, or simulation that does not say).
+    """
+    if not events.has("truth.hard_fraction"):
+        raise MissingFieldError(
+            "perfect weights need truth.hard_fraction, which these events lack: use simulation that records the "
+            "hard share of each candidate (Delphes since 3.5.1 does)."
+        )
+    return ak.values_astype(events.truth.hard_fraction, np.float32)
