@@ -14,8 +14,16 @@ __version__ = "0.1.0"
 _PLACES = {
     "errors": ["HardscatterError"],
     "events": ["Events", "concatenate", "from_candidates", "with_weights"],
-    "io": ["Writer", "iterate", "read", "write"],
-    "jets": ["cluster", "n_subjettiness", "soft_drop", "subtract_area"],
+    "io": ["Writer", "inspect", "iterate", "read", "write"],
+    "jets": [
+        "background_density",
+        "cluster",
+        "cluster_momenta",
+        "n_subjettiness",
+        "soft_drop",
+        "subtract_area",
+        "tau_ratio",
+    ],
     "met": ["missing_momentum"],
     "metrics": ["against_no_pileup", "resolution"],
     "pileup": ["get_method", "methods", "mitigate", "perfect_weights"],
@@ -30,13 +38,17 @@ if TYPE_CHECKING:
     from hardscatter.events import from_candidates as from_candidates
     from hardscatter.events import with_weights as with_weights
     from hardscatter.io import Writer as Writer
+    from hardscatter.io import inspect as inspect
     from hardscatter.io import iterate as iterate
     from hardscatter.io import read as read
     from hardscatter.io import write as write
+    from hardscatter.jets import background_density as background_density
     from hardscatter.jets import cluster as cluster
+    from hardscatter.jets import cluster_momenta as cluster_momenta
     from hardscatter.jets import n_subjettiness as n_subjettiness
     from hardscatter.jets import soft_drop as soft_drop
     from hardscatter.jets import subtract_area as subtract_area
+    from hardscatter.jets import tau_ratio as tau_ratio
     from hardscatter.met import missing_momentum as missing_momentum
     from hardscatter.metrics import against_no_pileup as against_no_pileup
     from hardscatter.metrics import resolution as resolution

@@ -209,12 +209,12 @@ def from_candidates(
     counts = np.asarray(ak.num(columns["pt"], axis=1))
     for name, column in columns.items():
         _check_aligned(f"candidates.{name}", column, counts)
-    columns["phi"] = _mapped(columns["phi"], wrap_phi)
     _check_candidates(columns)
+    columns["phi"] = jagged_like(wrap_phi(flat(columns["phi"])), columns["phi"])
 
     fields: dict[str, Any] = {"candidates": ak.zip(columns, depth_limit=2)}
     if weights:
-        checked = {name: _checked_fraction(f"weights.{name}", value, counts) for name, value in weights.items()}
+        checked = {name: checked_fraction(f"weights.{name}", value, counts) for name, value in weights.items()}
         fields["weights"] = ak.zip(checked, depth_limit=2)
     for name, value in {"n_vertices": n_vertices, "rho": rho, "run": run, "lumi": lumi, "event": event,
                         "process": process, "pileup": pileup, "vertices": vertices}.items():  # fmt: skip
@@ -247,7 +247,7 @@ def with_weights(events: Events, name: str, weights: Any, settings: Mapping[str,
     if not name:
         raise InvalidEventsError("weights need a name: give the method id or where they came from.")
     counts = np.asarray(events.n_candidates)
-    checked = _checked_fraction(f"weights.{name}", weights, counts)
+    checked = checked_fraction(f"weights.{name}", weights, counts)
     old = {key: events.weights[key] for key in events.weights.fields} if events.has("weights") else {}
     result = events.with_field("weights", ak.zip({**old, name: checked}, depth_limit=2))
     recorded = {**events.metadata.get("weights", {}), name: dict(settings or {})}
@@ -309,7 +309,7 @@ def _as_jagged(label: str, value: Any) -> ak.Array:
         array = value if isinstance(value, ak.Array) else ak.Array(value)
     except (TypeError, ValueError, RuntimeError) as problem:
         raise InvalidEventsError(f"{label} cannot be read as a jagged array of numbers ({problem}).") from None
-    if len(array) == 0:
+    if len(array) == 0 and array.ndim != 2:
         array = ak.Array(np.zeros((0, 0)))
     if array.ndim != 2:
         raise InvalidEventsError(
@@ -319,7 +319,7 @@ def _as_jagged(label: str, value: Any) -> ak.Array:
         raise InvalidEventsError(f"{label} has missing entries: drop them first (for example with ak.drop_none).")
     array = ak.to_packed(ak.from_regular(ak.drop_none(ak.drop_none(array, axis=1), axis=0), axis=1))
     values = ak.flatten(array, axis=1)
-    if len(values) == 0:  # [[], []]: no value to tell a type from
+    if values.layout.is_unknown:  # [[], []]: no value to tell a type from; typed empty lists keep their type
         return ak.unflatten(np.zeros(0), ak.num(array, axis=1))
     if values.ndim != 1 or values.layout.is_record or ak.to_numpy(values).dtype.kind not in "fiub":
         raise InvalidEventsError(f"{label} does not hold numbers (its type is {array.type}).")
@@ -340,7 +340,7 @@ def _truth_record(truth: Mapping[str, Any], counts: NDArray[Any]) -> ak.Array:
     fields: dict[str, Any] = {}
     for name in names:
         if name == "hard_fraction":
-            fields[name] = _checked_fraction("truth.hard_fraction", truth[name], counts, dtype=None)
+            fields[name] = checked_fraction("truth.hard_fraction", truth[name], counts, dtype=None)
         else:
             value = truth[name]
             if isinstance(value, Mapping):  # {"pt": …, "phi": …} of each event or of each jet
@@ -351,11 +351,8 @@ def _truth_record(truth: Mapping[str, Any], counts: NDArray[Any]) -> ak.Array:
     return ak.zip(fields, depth_limit=1)
 
 
-def _mapped(jagged: ak.Array, function: Any) -> ak.Array:
-    return ak.unflatten(function(flat(jagged)), ak.num(jagged, axis=1))
-
-
-def _checked_fraction(label: str, value: Any, counts: NDArray[Any], dtype: Any = np.float32) -> ak.Array:
+def checked_fraction(label: str, value: Any, counts: NDArray[Any], dtype: Any = np.float32) -> ak.Array:
+    """Return `value` as a jagged array in [0, 1] with `counts` entries an event, or raise a sentence about `label`."""
     column = _as_jagged(label, value)
     _check_aligned(label, column, counts)
     values = flat(column, np.float64)

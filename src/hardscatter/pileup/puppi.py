@@ -208,7 +208,7 @@ def _pseudorapidity_at(
 ) -> NDArray[np.float64]:
     """Return the pseudorapidity of a particle of rapidity `y` that keeps the mass it has with eta = `y`."""
     mass2 = np.maximum(energy * energy - (pt * np.cosh(y)) ** 2, 0.0)
-    return np.arcsinh(np.sqrt(1.0 + mass2 / (pt * pt)) * np.sinh(y))
+    return np.asarray(np.arcsinh(np.sqrt(1.0 + mass2 / (pt * pt)) * np.sinh(y)))
 
 
 @kernel

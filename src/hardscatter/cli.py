@@ -1,0 +1,266 @@
+"""The command line: one verb, one call of the public API.
+
+Errors that a user can act on are printed as one sentence, with exit code 1; usage errors have exit code 2.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hardscatter import __version__
+from hardscatter.errors import HardscatterError
+
+app = typer.Typer(
+    name="hardscatter",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+
+File = Annotated[Path, typer.Argument(help="Delphes ROOT, packed Delphes (.npz), PFNano, or a hardscatter file.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]
+Entries = Annotated[int | None, typer.Option("--entries", "-n", help="Use only the first N events.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an output that exists.")]
+ParticleFlow = Annotated[
+    str | None,
+    typer.Option(help="What filled ParticleFlowCandidate of a Delphes file without EFlow branches: eflow or chs."),
+]
+Step = Annotated[int, typer.Option(help="Events held in memory at once.")]
+
+
+@app.callback(invoke_without_command=True)
+def options(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    threads: Annotated[int | None, typer.Option(help="Threads over crossings; default: all cores.")] = None,
+) -> None:
+    """Rescue the hard scatter from pileup: weights, jets, missing momentum, and the numbers that judge them."""
+    if version:
+        print(f"hardscatter {__version__}")
+        raise typer.Exit
+    if threads is not None:
+        from hardscatter.threads import set_threads
+
+        set_threads(threads)
+
+
+@app.command()
+def inspect(path: File, json: Json = False, particle_flow: ParticleFlow = None, step: Step = 100) -> None:
+    """Say what a file holds, and what is wrong with it.
+
+    Exit code 1 if methods cannot run on it. Example:
+
+    ```
+    $ hardscatter inspect examples/delphes_ttbar_pu140.root
+    events               22
+    candidates an event  8319 (least 6946, most 9710)
+    charged candidates   leading vertex 3.0%, pileup vertex 97.0%, no vertex 0.0%
+    vertices an event    142.6
+    ```
+    """
+    from hardscatter.io import count, inspect
+    from hardscatter.report.tables import inspection_tables
+    from hardscatter.report.terminal import progress, say, show_json, show_tables
+
+    with progress("inspecting", count(path)) as advance:
+        found = inspect(path, step=step, particle_flow=particle_flow, on_events=advance)
+    if json:
+        show_json(found.to_dict())
+    else:
+        show_tables(inspection_tables(found))
+        for remark in found.remarks:
+            say(f"remark: {remark}")
+    for problem in found.problems:
+        say(f"problem: {problem}")
+    if not found.usable:
+        raise typer.Exit(1)
+
+
+@app.command()
+def mitigate(
+    path: File,
+    output: Annotated[Path, typer.Argument(help="Where to write: .parquet or .root.")],
+    method: Annotated[
+        list[str], typer.Option("--method", "-m", help="A method id, several times for several, or all.")
+    ] = ["puppi"],  # noqa: B006  typer needs a literal and copies it
+    entries: Entries = None,
+    overwrite: Overwrite = False,
+    particle_flow: ParticleFlow = None,
+    step: Step = 100,
+) -> None:
+    """Weigh every candidate and write the weights beside the candidates.
+
+    Example:
+
+    ```
+    $ hardscatter mitigate examples/delphes_ttbar_pu140.root weighted.parquet --method puppi --method softkiller
+    weighted.parquet: 22 events with weights puppi, softkiller
+    ```
+    """
+    from hardscatter.events import with_weights
+    from hardscatter.io import Writer, iterate
+    from hardscatter.pileup.method import get_method, settings_of
+    from hardscatter.pileup.method import mitigate as weigh
+    from hardscatter.report.terminal import progress, say
+
+    chosen = {name: get_method(name) for name in _method_ids(method)}
+    with Writer(output, overwrite=overwrite) as writer, progress("mitigating", _total(path, entries)) as advance:
+        n_events = 0
+        for events in iterate(path, step, entries, particle_flow=particle_flow):
+            weighted = events
+            for name, instance in chosen.items():
+                weighted = with_weights(weighted, name, weigh(events, instance), settings_of(instance))
+            writer.write(weighted)
+            n_events += len(events)
+            advance(len(events))
+    say(f"{output}: {n_events} events with weights {', '.join(chosen)}")
+
+
+@app.command()
+def evaluate(
+    path: File,
+    method: Annotated[
+        list[str] | None,
+        typer.Option("--method", "-m", help="A method id, several times, or all; default: stored weights, else all."),
+    ] = None,
+    entries: Entries = None,
+    json: Json = False,
+    figure: Annotated[Path | None, typer.Option(help="Draw a page with one crossing and the responses.")] = None,
+    event: Annotated[int, typer.Option(help="The crossing to draw.")] = 0,
+    paired: Annotated[
+        Path | None, typer.Option(help="The same hard collisions without pileup: compare with them, not with truth.")
+    ] = None,
+    replicas: Annotated[int, typer.Option(help="Bootstrap replicas over events.")] = 400,
+    particle_flow: ParticleFlow = None,
+    step: Step = 100,
+) -> None:
+    """Measure jets and missing momentum against the truth, with errors.
+
+    Example:
+
+    ```
+    $ hardscatter evaluate examples/delphes_ttbar_pu140.root --method puppi --method softkiller
+    # AK4 jet pt, |eta| < 2.5 (54 truth jets)
+    method      median          δ              δ/(1+median)   efficiency     fakes/event    gap closed
+    perfect     0.0040 ± 0.006  0.041 ± 0.008  0.041 ± 0.008  1.000 ± 0.000  0.000 ± 0.000  1.000 ± 0.000
+    ```
+    """
+    from hardscatter.metrics.evaluation import evaluate
+    from hardscatter.report.tables import resolution_tables
+    from hardscatter.report.terminal import progress, say, show_json, show_tables
+
+    names = None if method is None else _method_ids(method)
+    with progress("evaluating", _total(path, entries)) as advance:
+        evaluation = evaluate(
+            path, names, entries=entries, step=step, paired=paired, replicas=replicas, particle_flow=particle_flow,
+            on_events=advance,
+        )  # fmt: skip
+    if json:
+        show_json({"file": str(path), "version": __version__, **evaluation.table.to_dict()})
+    else:
+        show_tables(resolution_tables(evaluation.table))
+    if figure is not None:
+        from hardscatter.report.first_light import draw, save
+
+        for written in save(draw(path, event, evaluation, particle_flow=particle_flow), figure):
+            say(f"{written}")
+
+
+@app.command()
+def methods(json: Json = False) -> None:
+    """List the methods, each with its paper.
+
+    Example:
+
+    ```
+    $ hardscatter methods
+    method      what it does                                paper
+    softkiller  a pt cut that empties half the tiles, …     arXiv:1407.0408
+    ```
+    """
+    from dataclasses import asdict
+
+    from hardscatter.pileup import methods
+    from hardscatter.report.tables import methods_table
+    from hardscatter.report.terminal import show_json, show_tables
+
+    catalogue = methods()
+    if json:
+        show_json([asdict(entry) for entry in catalogue.values()])
+    else:
+        show_tables([methods_table(catalogue)])
+
+
+@app.command()
+def convert(
+    path: File,
+    output: Annotated[Path, typer.Argument(help="Where to write: .parquet or .root.")],
+    entries: Entries = None,
+    overwrite: Overwrite = False,
+    particle_flow: ParticleFlow = None,
+    step: Step = 100,
+) -> None:
+    """Write a file in another format: Parquet (native) or flat ROOT that coffea and RDataFrame open.
+
+    Example:
+
+    ```
+    $ hardscatter convert examples/delphes_ttbar_pu140.root events.parquet
+    events.parquet: 22 events
+    ```
+    """
+    from hardscatter.io import Writer, iterate
+    from hardscatter.report.terminal import progress, say
+
+    with Writer(output, overwrite=overwrite) as writer, progress("converting", _total(path, entries)) as advance:
+        n_events = 0
+        for events in iterate(path, step, entries, particle_flow=particle_flow):
+            writer.write(events)
+            n_events += len(events)
+            advance(len(events))
+    say(f"{output}: {n_events} events")
+
+
+def _method_ids(names: list[str]) -> list[str]:
+    """Return method ids without repeats; `all` stands for one of each (aliases left out)."""
+    from hardscatter.pileup import methods
+
+    chosen: list[str] = []
+    for name in names:
+        chosen += [entry for entry in methods() if entry != "puppi:cms-phase2"] if name == "all" else [name]
+    return list(dict.fromkeys(chosen))
+
+
+def _total(path: Path, entries: int | None) -> int:
+    from hardscatter.io import count
+
+    total = count(path)
+    return total if entries is None else min(total, entries)
+
+
+@contextmanager
+def _one_sentence() -> Iterator[None]:
+    """Turn errors that a user can act on into one line and an exit code."""
+    try:
+        yield
+    except HardscatterError as problem:
+        print(f"hardscatter: {problem}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("hardscatter: interrupted; nothing half-written is left.", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:  # the reader of our output went away, as `head` does
+        sys.stderr.close()
+        sys.exit(0)
+
+
+def main() -> None:
+    """Run the command line."""
+    with _one_sentence():
+        app()

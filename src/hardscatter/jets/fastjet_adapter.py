@@ -1,0 +1,197 @@
+"""The one place that calls fastjet: clustering, soft drop and N-subjettiness of jagged four-momenta.
+
+fastjet's batch interface is quick but has traps, all settled here: it wants packed arrays (releases before
+3.5.1.5 clustered wrong particles in sliced ones), keeps the history of every event alive, returns jets in no
+order, and prints a banner on stdout. FastJet: M. Cacciari, G. P. Salam, G. Soyez, arXiv:1111.6097.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import cache
+from typing import Any
+
+import awkward as ak
+import fastjet
+import numpy as np
+from numpy.typing import NDArray
+
+from hardscatter.errors import SettingsError
+
+ALGORITHMS = {
+    "antikt": fastjet.antikt_algorithm,
+    "cambridge": fastjet.cambridge_algorithm,
+    "kt": fastjet.kt_algorithm,
+}
+
+LARGEST_RADIUS = 1000.0
+"""Largest radius that FastJet accepts; clustering with it joins all particles into one tree."""
+
+# One event of 8 000 candidates keeps 2.5 MB of history until its batch is dropped; one jet keeps little.
+_EVENTS_PER_BATCH = 50
+_JETS_PER_BATCH = 500
+
+_MOMENTUM = ("px", "py", "pz", "E")
+
+Flat = NDArray[Any]
+Columns = dict[str, NDArray[np.float64]]
+
+
+def inclusive_jets(
+    momenta: ak.Array, radius: float, min_pt: float, algorithm: str, ghosts: Columns | None = None
+) -> tuple[Columns, ak.Array]:
+    """Cluster each list of particles and return its jets and their constituents, in FastJet's order.
+
+    Parameters
+    ----------
+    momenta
+        Jagged records of ``px``, ``py``, ``pz``, ``E`` (GeV), events × particles; lists may be empty.
+    radius, min_pt, algorithm
+        Jet radius in (y, φ), lowest transverse momentum (GeV, included), a key of `ALGORITHMS`.
+    ghosts
+        ``px``, ``py``, ``pz``, ``E``, flat: appended to the particles of every event.
+
+    Returns
+    -------
+    jets
+        ``px``, ``py``, ``pz``, ``E`` (GeV, float64), flat: all jets, event after event.
+    constituents
+        int64, events × jets × constituents: positions in the event's list of particles, then of ghosts.
+
+    Raises
+    ------
+    SettingsError
+        If the radius, the lowest transverse momentum or the algorithm makes no sense.
+    """
+    definition = _definition(radius, algorithm)
+    if not (np.isfinite(min_pt) and min_pt >= 0):
+        raise SettingsError(f"min_pt is {min_pt}: give the lowest jet transverse momentum in GeV, 0 or above.")
+
+    def columns(sequence: Any) -> list[Flat]:
+        jets = sequence.inclusive_jets(min_pt=float(min_pt))
+        constituents = sequence.constituent_index(min_pt=float(min_pt))
+        sizes = ak.num(ak.flatten(constituents, axis=1), axis=1)
+        momentum = [ak.to_numpy(ak.flatten(jets[name], axis=1)) for name in _MOMENTUM]
+        members = ak.to_numpy(ak.flatten(constituents, axis=None)).astype(np.int64)
+        return [ak.to_numpy(ak.num(jets, axis=1)), ak.to_numpy(sizes), members, *momentum]
+
+    n_jets, sizes, members, *momentum = _in_batches(momenta, definition, _EVENTS_PER_BATCH, columns, ghosts)
+    jets = dict(zip(_MOMENTUM, momentum, strict=True))
+    return jets, ak.unflatten(ak.unflatten(members, sizes), n_jets)
+
+
+def soft_drop_trees(momenta: ak.Array, beta: float, z_cut: float, radius: float) -> Columns:
+    """Recluster each list of particles into one Cambridge/Aachen tree and groom it by soft drop.
+
+    fastjet's own batch method takes 20 ms for a jet of 235 constituents; this way takes 0.7 ms.
+
+    Parameters
+    ----------
+    momenta
+        Jagged records as for `inclusive_jets`, jets × constituents, no list empty.
+    beta, z_cut, radius
+        Parameters of the soft-drop condition.
+
+    Returns
+    -------
+    dict
+        ``px``, ``py``, ``pz``, ``E`` of the groomed jet (GeV), ``z_g`` and ``delta_r`` of the splitting that
+        passed, 0 where none did; one entry a jet.
+    """
+    _banner_to_stderr()
+    tree = _definition(LARGEST_RADIUS, "cambridge")
+    columns = np.stack([ak.to_numpy(ak.flatten(momenta[name], axis=1)) for name in _MOMENTUM], axis=1)
+    ends = np.cumsum(ak.to_numpy(ak.num(momenta, axis=1)))
+    groomed = np.zeros((len(momenta), 6))
+    for k, particles in enumerate(np.split(columns, ends[:-1]) if len(momenta) else []):
+        sequence = fastjet.ClusterSequence([fastjet.PseudoJet(*row) for row in particles.tolist()], tree)
+        (jet,) = sequence.exclusive_jets(1)
+        groomed[k] = _groom(jet, beta, z_cut, radius)
+    return dict(zip((*_MOMENTUM, "z_g", "delta_r"), groomed.T.copy(), strict=True))
+
+
+def _groom(jet: Any, beta: float, z_cut: float, radius: float) -> tuple[float, ...]:
+    """Go down the tree of one jet along the harder branch until a splitting fulfils the condition."""
+    harder, softer = fastjet.PseudoJet(), fastjet.PseudoJet()
+    while jet.has_parents(harder, softer):
+        if softer.perp2() > harder.perp2():
+            harder, softer = softer, harder
+        z = softer.perp() / (harder.perp() + softer.perp())
+        distance = harder.delta_R(softer)
+        collinear = distance == 0 and beta < 0  # an infinite threshold, which nothing passes
+        if not collinear and z > z_cut * (distance / radius) ** beta:
+            return jet.px(), jet.py(), jet.pz(), jet.E(), z, distance
+        # has_parents overwrites its arguments, so the jet must not be one of them.
+        jet, harder, softer = harder, fastjet.PseudoJet(), fastjet.PseudoJet()
+    return jet.px(), jet.py(), jet.pz(), jet.E(), 0.0, 0.0
+
+
+def n_subjettiness_values(momenta: ak.Array, n: Sequence[int], beta: float, radius: float) -> NDArray[np.float64]:
+    """Return the normalised N-subjettiness of each list of particles, shape (jets, len(n)); no list empty."""
+
+    def columns(sequence: Any) -> list[Flat]:
+        taus = sequence.njettiness(
+            measure_definition="NormalizedMeasure",
+            axes_definition="OnePass_KT_Axes",
+            njets=list(n),
+            beta=beta,
+            R0=radius,
+        )
+        return [ak.to_numpy(taus).reshape(-1, len(n))]
+
+    if not len(momenta):
+        return np.zeros((0, len(n)))
+    return _in_batches(momenta, _definition(LARGEST_RADIUS, "cambridge"), _JETS_PER_BATCH, columns)[0]
+
+
+def _definition(radius: float, algorithm: str) -> Any:
+    if algorithm not in ALGORITHMS:
+        raise SettingsError(f"jet algorithm '{algorithm}' is unknown: choose one of {', '.join(ALGORITHMS)}.")
+    if not 0 < radius <= LARGEST_RADIUS:
+        raise SettingsError(f"jet radius is {radius}: it must be above 0 and at most {LARGEST_RADIUS:g}.")
+    return fastjet.JetDefinition(ALGORITHMS[algorithm], float(radius))
+
+
+def _in_batches(
+    momenta: ak.Array,
+    definition: Any,
+    size: int,
+    columns: Callable[[Any], list[Flat]],
+    ghosts: Columns | None = None,
+) -> list[Flat]:
+    """Cluster `size` lists at a time and join what `columns` reads from each cluster sequence."""
+    _banner_to_stderr()
+    parts = []
+    for first in range(0, max(len(momenta), 1), size):  # no events: one empty batch, for the types
+        batch = momenta[first : first + size]
+        batch = ak.to_packed(batch if ghosts is None else _with_ghosts(batch, ghosts))
+        parts.append(columns(fastjet.ClusterSequence(batch, definition)))
+    return [np.concatenate(column) for column in zip(*parts, strict=True)]
+
+
+def _with_ghosts(momenta: ak.Array, ghosts: Columns) -> ak.Array:
+    n_ghosts = len(ghosts["px"])
+    repeated = ak.zip({name: np.tile(column, len(momenta)) for name, column in ghosts.items()})
+    return ak.concatenate([momenta, ak.unflatten(repeated, np.full(len(momenta), n_ghosts))], axis=1)
+
+
+@cache
+def _banner_to_stderr() -> None:
+    """Have FastJet print its banner now, once, on stderr.
+
+    FastJet prints it on stdout at the first clustering, where it would spoil output that a machine reads. Its
+    authors ask that code built upon it does not switch it off (ClusterSequence.hh), so it goes elsewhere.
+    """
+    with suppress(OSError, AttributeError):  # a process without stdout or stderr has nothing to spoil
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        stdout = os.dup(1)
+        try:
+            os.dup2(2, 1)
+            fastjet._swig.ClusterSequence.print_banner()
+        finally:
+            os.dup2(stdout, 1)
+            os.close(stdout)

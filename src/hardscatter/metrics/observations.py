@@ -1,0 +1,184 @@
+"""What is measured of each crossing: jet responses, fake jets, missing momentum.
+
+Observations are small and flat, so those of many files fit in memory, and joining them is concatenation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import awkward as ak
+import numpy as np
+from numpy.typing import NDArray
+
+from hardscatter.errors import MissingFieldError
+from hardscatter.events import Events, flat
+from hardscatter.jets import cluster
+from hardscatter.met import missing_momentum
+from hardscatter.metrics.matching import match, near_any
+
+
+@dataclass(frozen=True)
+class JetStudy:
+    """Which jets a study looks at; the values below are the design page's definition of resolution."""
+
+    name: str
+    truth: str
+    """Field of ``truth`` with the truth jets."""
+    radius: float
+    truth_pt_min: float
+    """GeV."""
+    pt_min: float
+    """GeV, of reconstructed jets that may match."""
+    match_radius: float
+    eta_min: float
+    eta_max: float
+    mass: bool
+    """Measure the mass response too."""
+    fake_pt_min: float | None
+    """GeV; reconstructed jets above it and away from all truth jets are fakes. None: not counted."""
+
+
+LEPTON_DISTANCE = 0.4
+"""Truth jets this close to a prompt lepton are left out."""
+
+FAKE_DISTANCE = 0.4
+"""A reconstructed jet further than this from every truth jet and prompt lepton is a fake."""
+
+JET_STUDIES = (
+    JetStudy("ak4_central", "jets", 0.4, 30.0, 10.0, 0.2, 0.0, 2.5, mass=False, fake_pt_min=30.0),
+    JetStudy("ak4_forward", "jets", 0.4, 30.0, 10.0, 0.2, 2.5, 4.7, mass=False, fake_pt_min=30.0),
+    JetStudy("ak8", "fat_jets", 0.8, 200.0, 100.0, 0.4, 0.0, 2.5, mass=True, fake_pt_min=None),
+)
+
+
+@dataclass(frozen=True)
+class JetObservations:
+    """Responses of truth jets, flat, with the event each belongs to; −1 stands for a lost jet."""
+
+    event: NDArray[np.int64]
+    truth_pt: NDArray[np.float64]
+    truth_eta: NDArray[np.float64]
+    pt_response: NDArray[np.float64]
+    """reconstructed pt / truth pt − 1."""
+    mass_response: NDArray[np.float64]
+    """The same of the mass; NaN where the study does not ask or the truth mass is 0."""
+    matched: NDArray[np.bool_]
+    fakes: NDArray[np.int64]
+    """Fake jets of each event, shape (events,); empty if not counted."""
+
+
+@dataclass(frozen=True)
+class Observations:
+    """Everything measured with one weight vector."""
+
+    n_events: int
+    jets: dict[str, JetObservations]
+    met: NDArray[np.float64] | None
+    """Measured missing momentum (x, y), GeV, shape (events, 2); None without truth to compare with."""
+    truth_met: NDArray[np.float64] | None
+
+
+def observe(events: Events, weights: ak.Array) -> Observations:
+    """Measure crossings as one weight vector makes them.
+
+    Parameters
+    ----------
+    events
+        Crossings with truth: studies whose truth is missing are left out.
+    weights
+        Jagged, in [0, 1], aligned with the candidates.
+
+    Raises
+    ------
+    MissingFieldError
+        If there is no truth to compare with at all.
+    """
+    studies = [study for study in JET_STUDIES if events.has(f"truth.{study.truth}")]
+    if not studies and not events.has("truth.met"):
+        raise MissingFieldError(
+            "a resolution needs truth.jets or truth.met, which these events lack: "
+            "use simulation, or pass truth= to hs.from_candidates."
+        )
+    clustered = {
+        (study.radius, study.pt_min): cluster(events, weights, radius=study.radius, min_pt=study.pt_min)
+        for study in studies
+    }
+    jets = {study.name: _observe_jets(events, clustered[study.radius, study.pt_min], study) for study in studies}
+    met = truth_met = None
+    if events.has("truth.met"):
+        momentum = missing_momentum(events, weights)
+        met = np.stack([ak.to_numpy(momentum.px), ak.to_numpy(momentum.py)], axis=1)
+        pt, phi = (ak.to_numpy(events.truth.met[name]).astype(np.float64) for name in ("pt", "phi"))
+        truth_met = np.stack([pt * np.cos(phi), pt * np.sin(phi)], axis=1)
+    return Observations(len(events), jets, met, truth_met)
+
+
+def _observe_jets(events: Events, jets: ak.Array, study: JetStudy) -> JetObservations:
+    truth = events.truth[study.truth]
+    central = (abs(truth.eta) >= study.eta_min) & (abs(truth.eta) < study.eta_max)
+    selected = central & (truth.pt > study.truth_pt_min)
+    leptons = events.truth.leptons if events.has("truth.leptons") else None
+    if leptons is not None:
+        selected = selected & ~near_any(truth, leptons, LEPTON_DISTANCE)
+    chosen = truth[selected]
+    partner = match(chosen, jets, study.match_radius)
+    matched = partner >= 0
+    truth_pt = flat(chosen.pt, np.float64)
+    mass_response = np.full(len(truth_pt), np.nan)
+    if study.mass:
+        mass_response = _response(flat(jets.mass, np.float64), partner, flat(chosen.mass, np.float64))
+    fakes = np.zeros(0, dtype=np.int64)
+    if study.fake_pt_min is not None:
+        hard = jets[(jets.pt > study.fake_pt_min) & (abs(jets.eta) >= study.eta_min) & (abs(jets.eta) < study.eta_max)]
+        fake = ~near_any(hard, truth, FAKE_DISTANCE)
+        if leptons is not None:
+            fake = fake & ~near_any(hard, leptons, FAKE_DISTANCE)
+        fakes = ak.to_numpy(ak.sum(fake, axis=1)).astype(np.int64)
+    return JetObservations(
+        event=np.repeat(np.arange(len(events)), ak.to_numpy(ak.num(chosen.pt, axis=1))),
+        truth_pt=truth_pt,
+        truth_eta=flat(chosen.eta, np.float64),
+        pt_response=_response(flat(jets.pt, np.float64), partner, truth_pt),
+        mass_response=mass_response,
+        matched=matched,
+        fakes=fakes,
+    )
+
+
+def _response(
+    measured: NDArray[np.float64], partner: NDArray[np.int64], truth: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return measured / truth − 1, −1 without a partner, NaN where truth is 0."""
+    found = np.zeros(len(truth))
+    found[partner >= 0] = measured[partner[partner >= 0]]
+    ratio = np.divide(found, truth, out=np.full(len(truth), np.nan), where=truth > 0)
+    return np.asarray(ratio - 1.0)
+
+
+def join(parts: Sequence[Observations]) -> Observations:
+    """Join observations of consecutive batches of events that were made with the same method.
+
+    Studies that not every batch could make are dropped.
+    """
+    offsets = np.cumsum([0, *(part.n_events for part in parts)])
+    names = [name for name in parts[0].jets if all(name in part.jets for part in parts)]
+    jets = {}
+    for name in names:
+        pieces = [part.jets[name] for part in parts]
+        joined = {
+            field: np.concatenate([getattr(piece, field) for piece in pieces])
+            for field in ("truth_pt", "truth_eta", "pt_response", "mass_response", "matched", "fakes")
+        }
+        event = np.concatenate([piece.event + offset for piece, offset in zip(pieces, offsets, strict=False)])
+        jets[name] = JetObservations(event=event, **joined)
+    met = [part.met for part in parts if part.met is not None]
+    truth_met = [part.truth_met for part in parts if part.truth_met is not None]
+    complete = len(met) == len(parts)
+    return Observations(
+        n_events=int(offsets[-1]),
+        jets=jets,
+        met=np.concatenate(met) if complete else None,
+        truth_met=np.concatenate(truth_met) if complete else None,
+    )

@@ -1,0 +1,124 @@
+"""Tables for the terminal."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from rich.table import Table
+
+from hardscatter.io.inspection import Inspection
+from hardscatter.metrics import Estimate, ResolutionTable
+from hardscatter.pileup import Entry
+
+_TITLES = {
+    "ak4_central.pt": "AK4 jet pt, |eta| < 2.5",
+    "ak4_forward.pt": "AK4 jet pt, 2.5 < |eta| < 4.7",
+    "ak8.pt": "AK8 jet pt, |eta| < 2.5",
+    "ak8.mass": "AK8 jet mass, |eta| < 2.5",
+    "met": "missing momentum, x and y",
+}
+_HEADINGS = {
+    "median": "median",
+    "delta": "δ",
+    "resolution": "δ/(1+median)",
+    "efficiency": "efficiency",
+    "fakes": "fakes/event",
+    "width68": "68 %/2",
+    "width95": "95 %/2",
+    "slope": "slope",
+    "gap": "gap closed",
+}
+_MISSING_MOMENTUM_UNIT = ("delta", "width68", "width95")
+
+
+def resolution_tables(table: ResolutionTable) -> list[Table]:
+    """Return one table a quantity: methods down, statistics across, best resolution first."""
+    tables = []
+    for quantity, size in table.sizes.items():
+        measured = {
+            name: by_quantity[quantity] for name, by_quantity in table.estimates.items() if quantity in by_quantity
+        }
+        order = "delta" if quantity == "met" else "resolution"
+        statistics = [name for name in _HEADINGS if any(name in values for values in measured.values())]
+        what = "crossings" if quantity == "met" else "truth jets"
+        shown = Table(
+            title=f"{_TITLES.get(quantity, quantity)} ({size} {what})", title_justify="left", header_style="bold"
+        )
+        shown.add_column("method", no_wrap=True)
+        for name in statistics:
+            unit = " [GeV]" if quantity == "met" and name in _MISSING_MOMENTUM_UNIT else ""
+            shown.add_column(_HEADINGS[name] + unit, justify="right", no_wrap=True)
+        for method in sorted(measured, key=lambda name: _rank(measured[name][order])):
+            shown.add_row(method, *(_with_error(measured[method].get(name)) for name in statistics))
+        tables.append(shown)
+    return tables
+
+
+def methods_table(catalogue: Mapping[str, Entry]) -> Table:
+    """Return the catalogue of methods."""
+    table = Table(header_style="bold")
+    for heading in ("method", "what it does", "paper"):
+        table.add_column(heading, no_wrap=heading == "method")
+    for entry in catalogue.values():
+        table.add_row(entry.id, entry.summary, entry.paper)
+    return table
+
+
+def inspection_tables(found: Inspection) -> list[Table]:
+    """Return what an inspection found."""
+    table = Table(show_header=False, title=f"{found.path} ({found.format})", title_justify="left")
+    table.add_column(style="bold")
+    table.add_column()
+    table.add_row("events", str(found.n_events))
+    if found.n_events:
+        counts = found.candidates
+        table.add_row(
+            "candidates an event", f"{counts['mean']:.0f} (least {counts['least']:.0f}, most {counts['most']:.0f})"
+        )
+        table.add_row("", _listed({name: f"{value:.1f}" for name, value in found.classes.items()}))
+        table.add_row("charged candidates", _listed({name: f"{value:.1%}" for name, value in found.charged.items()}))
+        if found.n_vertices is not None:
+            table.add_row("vertices an event", f"{found.n_vertices:.1f}")
+        table.add_row("stored weights", _listed({name: f"mean {value:.3f}" for name, value in found.weights.items()}))
+        table.add_row("truth an event", _listed({name: f"{value:.3g}" for name, value in found.truth.items()}))
+    tables = [table]
+    if found.ranges:
+        ranges = Table(title="candidates", title_justify="left", header_style="bold")
+        ranges.add_column("field")
+        for heading in ("least", "greatest"):
+            ranges.add_column(heading, justify="right")
+        for name, (low, high) in found.ranges.items():
+            ranges.add_row(name, f"{low:.5g}", f"{high:.5g}")
+        tables.append(ranges)
+    return tables
+
+
+def _listed(values: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in values.items()) or "none"
+
+
+def _rank(estimate: Estimate) -> float:
+    return estimate.value if math.isfinite(estimate.value) else math.inf
+
+
+def _with_error(estimate: Estimate | None) -> str:
+    """Write a value with its error, digits as the error deserves: two significant ones of the error."""
+    if estimate is None or not math.isfinite(estimate.value):
+        return "–"
+    if not math.isfinite(estimate.error):
+        return f"{estimate.value:.3g}"
+    digits = 3 if estimate.error <= 0 else min(max(1 - math.floor(math.log10(estimate.error)), 0), 4)
+    return f"{estimate.value:.{digits}f} ± {estimate.error:.{digits}f}"
+
+
+def plain_lines(tables: Sequence[Table]) -> list[str]:
+    """Return tables as tab-separated lines, for pipes and log files."""
+    lines = []
+    for table in tables:
+        if table.title:
+            lines.append(f"# {table.title}")
+        if table.show_header:
+            lines.append("\t".join(str(column.header) for column in table.columns))
+        lines.extend("\t".join(row) for row in zip(*(map(str, column.cells) for column in table.columns), strict=True))
+    return lines

@@ -1,0 +1,28 @@
+"""Shared by all tests: the helpers, and the data kept beside them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
+
+# Kernels compile on their first call; a deadline would punish whichever example comes first.
+settings.register_profile("hardscatter", deadline=None, max_examples=20, derandomize=True)
+settings.load_profile("hardscatter")
+
+
+@pytest.fixture(scope="session")
+def delphes_file():
+    """24 dileptonic tt̄ crossings at mean pileup 140, from Delphes."""
+    return HERE.parent / "examples" / "delphes_ttbar_pu140.root"
+
+
+@pytest.fixture(scope="session")
+def cms_file():
+    """Ten events of CMS full simulation."""
+    return HERE / "data" / "cms_pfnano.root"
