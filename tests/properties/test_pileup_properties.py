@@ -7,13 +7,13 @@ import math
 import awkward as ak
 import numpy as np
 import pytest
-from helpers import toy_events
 from hypothesis import given
 from hypothesis import strategies as st
 
 import hardscatter as hs
 from hardscatter.events import flat
 from hardscatter.pileup import methods
+from helpers import toy_events
 
 ALL = list(methods())
 

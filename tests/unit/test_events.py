@@ -7,10 +7,10 @@ import math
 import awkward as ak
 import numpy as np
 import pytest
-from helpers import toy_events
 
 import hardscatter as hs
 from hardscatter.errors import InvalidEventsError, MissingFieldError
+from helpers import toy_events
 
 GOOD = {
     "pt": [[1.0, 2.0], [], [3.0]],

@@ -8,7 +8,6 @@ from importlib.metadata import EntryPoint
 import awkward as ak
 import numpy as np
 import pytest
-from helpers import toy_events
 from pydantic import ValidationError
 from scipy.stats import chi2
 
@@ -20,6 +19,7 @@ from hardscatter.pileup import puppi as puppi_module
 from hardscatter.pileup.puppi import CMS_PHASE2, CMS_RUN3, EtaBin, Puppi, rapidity
 from hardscatter.pileup.softkiller import SoftKiller
 from hardscatter.pileup.softkiller_zeroing import SoftKillerZeroing
+from helpers import toy_events
 
 ALL = list(registry.methods())
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import awkward as ak
 import pytest
-from helpers import toy_events
 
 import hardscatter as hs
 from hardscatter import threads
 from hardscatter.errors import SettingsError
+from helpers import toy_events
 
 
 @pytest.fixture(autouse=True)
