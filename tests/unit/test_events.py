@@ -130,7 +130,7 @@ def test_with_weights_checks_and_records():
     second = hs.with_weights(weighted, "other", [[1.0, 1.0], [], [1.0]])
     assert second.weights.fields == ["puppi:cms-run3", "other"]
     for bad in ([[0.0], [], [0.5]], [[0.0, 2.0], [], [0.5]], [[0.0, math.nan], [], [0.5]]):
-        with pytest.raises(InvalidEventsError, match="weights.x"):
+        with pytest.raises(InvalidEventsError, match=r"weights\.x"):
             hs.with_weights(events, "x", bad)
     with pytest.raises(InvalidEventsError, match="need a name"):
         hs.with_weights(events, "", [[0.0, 1.0], [], [0.5]])

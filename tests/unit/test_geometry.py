@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -63,7 +64,7 @@ def test_grid_median_of_a_uniform_sea():
 def test_neighbours_by_hand():
     eta, phi = np.array([0.0, 0.3, 0.0, 2.0]), np.array([3.1, 3.1, -3.1, 0.0])
     offsets, found = neighbours_within(eta, phi, eta, phi, 0.35)
-    lists = [list(found[a:b]) for a, b in zip(offsets[:-1], offsets[1:], strict=True)]
+    lists = [list(found[a:b]) for a, b in pairwise(offsets)]
     assert lists == [[0, 1, 2], [0, 1, 2], [0, 1, 2], [3]]
 
 

@@ -39,7 +39,7 @@ def one(pt=5.0, eta=0.1, charge=0, vertex=-1, **more):
 
 @pytest.mark.parametrize("method", ALL)
 def test_no_events_and_empty_events(method):
-    columns = dict.fromkeys(("pt", "eta", "phi", "energy", "charge", "vertex"), [])
+    columns = {name: [] for name in ("pt", "eta", "phi", "energy", "charge", "vertex")}
     assert len(hs.mitigate(hs.from_candidates(**columns, n_vertices=[]), method)) == 0
     bare = hs.from_candidates(
         **{name: [[], [1.0 if name != "charge" else 0], []] for name in columns}, n_vertices=[1, 2, 3]

@@ -15,7 +15,8 @@ from hardscatter.errors import UnwritableFileError
 Path = tuple[str, ...]
 
 _CANDIDATES = "PFCands"
-_ALIASES = {"pdg_id": "pdgId", "d0_error": "d0Err", "dz_error": "dzErr"}
+# coffea refuses a collection with both "energy" and "mass", and cannot do without the mass.
+_ALIASES = {"pdg_id": "pdgId", "d0_error": "d0Err", "dz_error": "dzErr", "energy": "totalEnergy"}
 _PREFIXES: dict[Path, str] = {
     ("candidates",): _CANDIDATES,
     ("weights",): _CANDIDATES + "_weight",

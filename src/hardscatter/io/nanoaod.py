@@ -1,11 +1,12 @@
 """Our ROOT files: a TTree ``Events`` of flat branches, NanoAOD style, that coffea and RDataFrame open.
 
-Candidates are ``PFCands_*`` with the counter ``nPFCands`` (lengths in mm, NaN where there is none; a derived
-``PFCands_mass``), their weights ``PFCands_weight_<name>``, their hard fraction ``PFCands_truth_hard_fraction``;
-truth is ``GenJet_*``, ``GenJetAK8_*``, ``GenLep_*``, ``GenMET_*``; vertices are ``RecoVertex_*`` and their
-number ``PV_npvs``. A string (``process``) is stored as a number, its place in a list of names. A TObjString
-``hardscatter`` holds JSON: metadata, units, and which branch is which field, so that reading gives back the same
-events, field by field and type by type.
+Candidates are ``PFCands_*`` with the counter ``nPFCands`` (lengths in mm, NaN where there is none; the energy is
+``PFCands_totalEnergy``, since coffea refuses ``energy`` beside ``mass``, which is derived), their weights
+``PFCands_weight_<name>``, their hard fraction ``PFCands_truth_hard_fraction``; truth is ``GenJet_*``,
+``GenJetAK8_*``, ``GenLep_*``, ``GenMET_*``; vertices are ``RecoVertex_*``, their number ``PV_npvs``, the leading
+one's position ``PV_z`` (``PV_x`` and ``PV_y`` are NaN and there for coffea). A string (``process``) is stored as a
+number, its place in a list of names. A TObjString ``hardscatter`` holds JSON: metadata, units, and which branch is
+which field, so that reading gives back the same events, field by field and type by type.
 """
 
 from __future__ import annotations
@@ -123,7 +124,18 @@ class RootSink:
         place = np.arange(self._n_events, self._n_events + len(events), dtype=np.int64)
         for name, value in (("run", np.ones_like(place)), ("luminosityBlock", np.ones_like(place)), ("event", place)):
             branches.setdefault(name, value)
+        if "PV_npvs" in branches:
+            branches |= _leading_vertex(events)
         return branches
+
+
+def _leading_vertex(events: Events) -> dict[str, NDArray[np.float32]]:
+    """Return the position (mm) that coffea wants beside ``PV_npvs``; NaN where nobody knows it."""
+    unknown = np.full(len(events), np.nan, dtype=np.float32)
+    z = unknown
+    if events.has("vertices.z"):
+        z = ak.to_numpy(ak.fill_none(ak.firsts(events.vertices.z), np.nan)).astype(np.float32)
+    return {"PV_x": unknown, "PV_y": unknown, "PV_z": z}
 
 
 def _type(values: Any) -> Any:

@@ -43,12 +43,14 @@ class Writer:
     path
         Where to write; the suffix, ``.parquet`` or ``.root``, gives the format.
     overwrite
-        Whether a file that is already there may be replaced. It stays as it is until the new one is complete.
+        f"{self.path} is already there: choose another name or allow overwriting (--overwrite on the "
+        "command line, overwrite=True in Python)."
 
     Raises
     ------
     UnwritableFileError
-        Before any work: if the suffix is unknown, the file is already there, or its folder is missing or not
+        f"{self.path} is already there: choose another name or allow overwriting (--overwrite on the "
+        "command line, overwrite=True in Python)."
         writable. Later: if the device is full or a batch has other fields than the first. The target is then
         untouched and nothing is left beside it; so it is after any other exception in the ``with`` block.
 
@@ -127,7 +129,10 @@ class Writer:
         if self.path.is_dir():
             raise UnwritableFileError(f"{self.path} is a folder: give the name of a file.")
         if self.path.exists() and not self._overwrite:
-            raise UnwritableFileError(f"{self.path} is already there: choose another name or allow overwriting.")
+            raise UnwritableFileError(
+                f"{self.path} is already there: choose another name or allow overwriting (--overwrite on the "
+                "command line, overwrite=True in Python)."
+            )
         folder = self.path.parent
         if not folder.is_dir():
             raise UnwritableFileError(f"{self.path} cannot be written, there is no folder {folder}: create it first.")
@@ -160,7 +165,8 @@ def write(path: str | os.PathLike[str], events: Events, *, overwrite: bool = Fal
     events
         Events to write; none is fine.
     overwrite
-        Whether a file that is already there may be replaced.
+        f"{self.path} is already there: choose another name or allow overwriting (--overwrite on the "
+        "command line, overwrite=True in Python)."
 
     Raises
     ------

@@ -1,0 +1,39 @@
+# Everything runs in .venv, which the first target sets up; a second call only checks that nothing changed.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+# Batch machines oversubscribe: one thread per library, two test processes.
+export OMP_NUM_THREADS := 1
+export MPLBACKEND := agg
+
+.PHONY: demo test check lint clean
+
+demo: $(READY)
+	@rm -rf demo_output && mkdir -p demo_output
+	$(BIN)/hardscatter mitigate examples/delphes_ttbar_pu140.root demo_output/mitigated.parquet --method all
+	$(BIN)/hardscatter evaluate demo_output/mitigated.parquet --event 11 --figure demo_output/first_light.png
+	@echo "The picture: demo_output/first_light.png (and .pdf); the weights: demo_output/mitigated.parquet"
+	@if [ -t 1 ]; then (xdg-open demo_output/first_light.png || open demo_output/first_light.png) >/dev/null 2>&1 || true; fi
+
+test: $(READY) lint
+	$(BIN)/python -m pytest -n 2 -m "not slow"
+
+check: $(READY)
+	$(BIN)/python -m pytest -m slow
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+clean:
+	rm -rf .venv demo_output .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+
+# torch==2.13.0 in this spelling is a CPU build where one is offered; asked for alone so that no resolver replaces it.
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet torch==2.13.0
+	$(BIN)/python -m pip install --quiet --prefer-binary -c constraints.txt -e '.[train,cluster,report,formats,trigger,dev]'
+	@touch $@

@@ -1,0 +1,226 @@
+"""The command line as a user meets it: output, exit codes, one sentence for what goes wrong, no half files."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import awkward as ak
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import uproot
+
+import hardscatter as hs
+from hardscatter import cli
+from helpers import toy_events
+
+
+@pytest.fixture
+def run(monkeypatch, capfd):
+    """Run the command line in this process; return exit code, stdout, stderr."""
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["hardscatter", *map(str, arguments)])
+        try:
+            cli.main()
+            code = 0
+        except SystemExit as stop:
+            code = stop.code or 0
+        output = capfd.readouterr()
+        return code, output.out, output.err
+
+    return call
+
+
+@pytest.fixture
+def toy_file(tmp_path):
+    path = tmp_path / "toy.parquet"
+    hs.write(path, toy_events(5, 80))
+    return path
+
+
+def only_sentence(error):
+    """The one line that is left of an error."""
+    lines = [line for line in error.strip().splitlines() if not line.startswith("#")]
+    assert len(lines) == 1, error
+    assert lines[0].startswith("hardscatter: ")
+    assert "Traceback" not in error
+    return lines[0]
+
+
+def test_version_and_help(run):
+    assert run("--version")[1].strip() == f"hardscatter {hs.__version__}"
+    for verb in ("inspect", "mitigate", "evaluate", "methods", "convert"):
+        code, out, _ = run(verb, "--help")
+        assert code == 0
+        assert "$ hardscatter " + verb in out
+
+
+def test_inspect(run, delphes_file):
+    code, out, _ = run("inspect", delphes_file, "--json")
+    found = json.loads(out)
+    assert code == 0
+    assert found["format"] == "delphes"
+    assert found["n_events"] == 24
+    assert found["usable"]
+    assert found["n_vertices"] == pytest.approx(143.9, abs=0.1)
+    assert found["charged"]["pileup vertex"] > 0.9
+    code, out, _ = run("inspect", delphes_file)
+    assert "delphes" in out
+
+
+def test_inspect_warns(run, tmp_path):
+    events = toy_events(3)
+    fields = {name: events.candidates[name] for name in ("pt", "eta", "phi", "energy", "charge")}
+    bare = hs.from_candidates(**fields, vertex=ak.where(fields["charge"] != 0, 0, -1))
+    hs.write(tmp_path / "bare.parquet", bare)
+    code, _, err = run("inspect", tmp_path / "bare.parquet")
+    assert code == 0
+    for words in ("no number of vertices", "subtraction seems done", "no truth"):
+        assert words in err
+
+
+def test_mitigate_writes_weights_beside_the_candidates(run, toy_file, tmp_path):
+    output = tmp_path / "out.root"
+    code, _, err = run("mitigate", toy_file, output, "-m", "puppi", "-m", "puppi:cms-run3", "--step", "2")
+    assert code == 0
+    assert "5 events with weights puppi, puppi:cms-run3" in err
+    events = hs.read(output)
+    assert ak.array_equal(events.weights["puppi:cms-run3"], hs.mitigate(events, "puppi:cms-run3"))
+    assert events.metadata["weights"]["puppi"]["class"] == "Puppi"
+    assert events.metadata["weights"]["puppi"]["cone"] == 0.4
+
+
+def test_mitigate_all_then_evaluate_stored(run, toy_file, tmp_path):
+    output = tmp_path / "all.parquet"
+    assert run("mitigate", toy_file, output, "-m", "all")[0] == 0
+    code, out, _ = run("evaluate", output, "--json", "--replicas", "10")
+    assert code == 0
+    table = json.loads(out)
+    assert set(table["estimates"]) == {name for name in hs.methods() if name != "puppi:cms-phase2"} | {"perfect"}
+    assert table["n_events"] == 5
+
+
+def test_evaluate_streams_to_the_same_numbers(run, toy_file):
+    def table(step):
+        return json.loads(run("evaluate", toy_file, "-m", "chs", "--json", "--step", step, "--replicas", "10")[1])
+
+    assert table(2) == table(100)
+
+
+def test_evaluate_draws(run, delphes_file, tmp_path):
+    code, out, err = run(
+        "evaluate", delphes_file, "-n", 2, "-m", "puppi", "--replicas", 5, "--figure", tmp_path / "a" / "f.png"
+    )
+    assert code == 0
+    assert out.startswith("# AK4")
+    assert (tmp_path / "a" / "f.png").stat().st_size > 50_000
+    assert (tmp_path / "a" / "f.pdf").read_bytes().startswith(b"%PDF")
+    assert sorted(path.name for path in (tmp_path / "a").iterdir()) == ["f.pdf", "f.png"]
+    code, _, err = run("evaluate", delphes_file, "-n", 1, "-m", "chs", "--event", 99, "--figure", tmp_path / "g.png")
+    assert code == 1
+    assert "no event 99" in err
+
+
+def test_convert_there_and_back(run, toy_file, tmp_path):
+    assert run("convert", toy_file, tmp_path / "a.root")[0] == 0
+    assert run("convert", tmp_path / "a.root", tmp_path / "b.parquet")[0] == 0
+    original, returned = hs.read(toy_file), hs.read(tmp_path / "b.parquet")
+    assert ak.array_equal(original.array, returned.array, equal_nan=True)
+
+
+def test_methods(run):
+    code, out, _ = run("methods", "--json")
+    assert code == 0
+    assert [entry["id"] for entry in json.loads(out)] == list(hs.methods())
+    assert "arXiv:1407.6013" in run("methods")[1]
+
+
+def broken(name, tmp_path, delphes_file):
+    """A file that cannot be used, by the name of what is wrong with it."""
+    path = tmp_path / name
+    whole = delphes_file.read_bytes()
+    if name == "truncated.root":
+        path.write_bytes(whole[: len(whole) // 2])
+    elif name == "empty.root":
+        path.write_bytes(b"")
+    elif name == "text.root":
+        path.write_text("not a file of ours")
+    elif name == "other.parquet":
+        pq.write_table(pa.table({"mass": [1.0, 2.0]}), path)
+    elif name == "truncated.parquet":
+        hs.write(path, toy_events(5))
+        path.write_bytes(path.read_bytes()[:-100])
+    elif name == "missing_branch.root":
+        with uproot.recreate(path) as file:
+            file.mktree("Delphes", {"EFlowTrack.PT": "var * float32"})
+    elif name == "nan.parquet":
+        events = toy_events(2)
+        bad = ak.with_field(events.array["candidates"], events.candidates.pt * np.nan, "pt")
+        hs.write(path, events.with_field("candidates", bad))
+    return path
+
+
+@pytest.mark.parametrize("verb", ["inspect", "mitigate", "evaluate", "convert"])
+@pytest.mark.parametrize(
+    "name",
+    ["nowhere.root", "truncated.root", "empty.root", "text.root", "other.parquet", "truncated.parquet",
+     "missing_branch.root", "nan.parquet"],
+)  # fmt: skip
+def test_bad_files_get_one_sentence_and_leave_nothing(run, verb, name, tmp_path, delphes_file):
+    path = broken(name, tmp_path, delphes_file)
+    before = sorted(tmp_path.iterdir())
+    output = [tmp_path / "out.parquet"] if verb in ("mitigate", "convert") else []
+    code, out, err = run(verb, path, *output)
+    assert code == 1
+    assert "Traceback" not in out + err
+    assert name in err
+    if verb != "inspect":  # which shows what it could find, then the problem
+        assert name in only_sentence(err)
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_wrong_words_are_usage_errors(run, toy_file, tmp_path):
+    assert run("mitigate", toy_file)[0] == 2
+    assert run("nonsense")[0] == 2
+    code, _, err = run("mitigate", toy_file, tmp_path / "out.parquet", "-m", "pupi")
+    assert code == 1
+    assert "no method 'pupi'" in only_sentence(err)
+    code, _, err = run("mitigate", toy_file, tmp_path / "out.txt")
+    assert code == 1
+    assert ".parquet" in only_sentence(err)
+
+
+def test_existing_output_is_kept_unless_told(run, toy_file, tmp_path):
+    output = tmp_path / "out.parquet"
+    output.write_text("precious")
+    code, _, err = run("mitigate", toy_file, output)
+    assert code == 1
+    assert "--overwrite" in only_sentence(err)
+    assert output.read_text() == "precious"
+    assert run("mitigate", toy_file, output, "--overwrite")[0] == 0
+    assert len(hs.read(output)) == 5
+
+
+def test_evaluate_without_truth_says_so(run, tmp_path):
+    hs.write(tmp_path / "data.parquet", toy_events(2).without_truth())
+    code, _, err = run("evaluate", tmp_path / "data.parquet")
+    assert code == 1
+    assert "truth" in only_sentence(err)
+
+
+def test_output_without_a_terminal_is_plain_and_json_is_clean(delphes_file):
+    """As in a batch job: no colours, no bars, and nothing but JSON on stdout (FastJet prints its banner on stderr)."""
+    program = shutil.which("hardscatter", path=str(Path(sys.executable).parent))
+    done = subprocess.run(
+        [program, "evaluate", str(delphes_file), "-n", "1", "-m", "chs", "--json", "--replicas", "2"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    json.loads(done.stdout)
+    assert "\x1b" not in done.stdout + done.stderr
+    assert "evaluating: 1 of 1 events" in done.stderr

@@ -1,0 +1,238 @@
+"""Resolution, bias, efficiency, fakes, missing momentum and the gap, on crossings whose answers are known."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import awkward as ak
+import numpy as np
+import pytest
+
+import hardscatter as hs
+from hardscatter.errors import InvalidEventsError, MissingFieldError, SettingsError
+from hardscatter.metrics import join, observe, summarise
+from hardscatter.metrics.matching import match, near_any
+from hardscatter.metrics.statistics import Estimate, Sample, half_width, resamplings
+from helpers import toy_events
+
+
+def jets(*events):
+    """Jagged jets from lists of (pt, eta, phi)."""
+    counts = [len(event) for event in events]
+    values = np.array([jet for event in events for jet in event], dtype=float).reshape(-1, 3)
+    columns = {name: ak.unflatten(values[:, k], counts) for k, name in enumerate(("pt", "eta", "phi"))}
+    return ak.zip(columns)
+
+
+def scaled_events(scales, truth_pt=100.0, n_vertices=10):
+    """One event for each scale: a single candidate of scale · truth pt on the axis of a single truth jet."""
+    n = len(scales)
+    pt = [[truth_pt * scale] for scale in scales]
+    return hs.from_candidates(
+        pt=pt, eta=[[0.5]] * n, phi=[[3.1]] * n, energy=[[value[0] * 2] for value in pt], charge=[[0]] * n,
+        vertex=[[-1]] * n, n_vertices=[n_vertices] * n,
+        truth={
+            "jets": ak.zip({"pt": ak.Array([[truth_pt]] * n), "eta": ak.Array([[0.5]] * n),
+                            "phi": ak.Array([[-3.1]] * n), "mass": ak.Array([[1.0]] * n)}),
+            "met": {"pt": np.full(n, truth_pt), "phi": np.full(n, 3.1 - math.pi)},
+        },
+    )  # fmt: skip
+
+
+def table_of(events, **options):
+    weights = {"all": ak.ones_like(events.candidates.pt)}
+    return hs.resolution(events, weights, **options)
+
+
+def test_each_reconstructed_jet_is_used_once_hardest_truth_first():
+    truth = jets([(50, 0.0, 0.0), (80, 0.15, 0.0), (30, 3.0, 0.0)])
+    reconstructed = jets([(60, 0.1, 0.0), (40, -0.1, 0.0)])
+    # 80 GeV takes the nearest, the 50 GeV jet what is left, the third has nothing near
+    assert list(match(truth, reconstructed, 0.2)) == [1, 0, -1]
+
+
+def test_matching_wraps_phi_and_respects_events():
+    truth = jets([(50, 0.0, 3.1)], [(50, 0.0, 0.0)], [])
+    reconstructed = jets([(50, 0.0, -3.1)], [], [(50, 0.0, 0.0)])
+    assert list(match(truth, reconstructed, 0.2)) == [0, -1]
+    assert ak.to_list(near_any(truth, reconstructed, 0.2)) == [[True], [False], []]
+
+
+def test_bias_and_width_by_hand():
+    scales = [0.8, 0.9, 1.0, 1.1, 1.2, 1.3, 1.4]
+    table = table_of(scaled_events(scales))
+    central = table.estimates["all"]["ak4_central.pt"]
+    assert table.sizes["ak4_central.pt"] == 7
+    assert central["median"].value == pytest.approx(0.1)
+    assert central["delta"].value == pytest.approx(0.15)
+    assert central["resolution"].value == pytest.approx(0.15 / 1.1)
+    assert central["efficiency"].value == 1
+    assert central["fakes"].value == 0
+
+
+def test_missing_momentum_by_hand():
+    """Measured is scale · truth along (cos, sin)(3.1 − π): the slope is Σ scale / n."""
+    scales = np.array([0.9, 1.0, 1.3])
+    table = table_of(scaled_events(list(scales)))
+    residuals = np.concatenate(
+        [(scales - 1) * 100 * math.cos(3.1 - math.pi), (scales - 1) * 100 * math.sin(3.1 - math.pi)]
+    )
+    met = table.estimates["all"]["met"]
+    low, high = np.quantile(residuals, [0.25, 0.75])
+    assert met["delta"].value == pytest.approx((high - low) / 2)
+    low, high = np.quantile(residuals, [0.025, 0.975])
+    assert met["width95"].value == pytest.approx((high - low) / 2)
+    assert met["slope"].value == pytest.approx(scales.mean())
+    assert table.sizes["met"] == 3
+
+
+def test_lost_jets_stay_in_with_response_minus_one():
+    events = scaled_events([1.0, 1.0, 0.05])  # 5 GeV is below the threshold for reconstructed jets
+    seen = observe(events, ak.ones_like(events.candidates.pt))
+    assert seen.jets["ak4_central"].pt_response == pytest.approx([0, 0, -1], abs=1e-9)
+    central = summarise({"all": seen}).estimates["all"]["ak4_central.pt"]
+    assert central["efficiency"].value == pytest.approx(2 / 3)
+
+
+def test_losing_most_jets_gives_no_resolution():
+    events = scaled_events([0.05, 0.05, 0.05, 1.0])
+    central = table_of(events).estimates["all"]["ak4_central.pt"]
+    assert central["median"].value == -1
+    assert math.isnan(central["resolution"].value)
+
+
+def test_fakes_are_counted_away_from_truth_and_leptons():
+    events = hs.from_candidates(
+        pt=[[50.0, 40.0, 35.0, 20.0]], eta=[[0.0, 1.5, -1.5, 2.0]], phi=[[0.0] * 4], energy=[[200.0] * 4],
+        charge=[[0] * 4], vertex=[[-1] * 4],
+        truth={
+            "jets": ak.zip({"pt": ak.Array([[50.0]]), "eta": ak.Array([[0.0]]), "phi": ak.Array([[0.0]]),
+                            "mass": ak.Array([[1.0]])}),
+            "leptons": ak.zip({"pt": ak.Array([[35.0]]), "eta": ak.Array([[-1.5]]), "phi": ak.Array([[0.0]])}),
+        },
+    )  # fmt: skip
+    seen = observe(events, ak.ones_like(events.candidates.pt))
+    assert list(seen.jets["ak4_central"].fakes) == [1]  # the one of 40 GeV; 20 GeV is below the threshold
+
+
+def test_truth_jets_near_leptons_are_left_out():
+    events = scaled_events([1.0, 1.0])
+    lepton = ak.zip({"pt": ak.Array([[30.0], []]), "eta": ak.Array([[0.6], []]), "phi": ak.Array([[3.1], []])})
+    truth = {name: events.truth[name] for name in events.truth.fields} | {"leptons": lepton}
+    with_lepton = events.without_truth().with_field("truth", ak.zip(truth, depth_limit=1))
+    assert table_of(with_lepton).sizes["ak4_central.pt"] == 1
+
+
+def test_gap_is_zero_for_puppi_and_one_for_perfect():
+    events = toy_events(40, 200)
+    table = hs.resolution(events, {"none": hs.mitigate(events, "none")}, replicas=50)
+    for quantity in ("met", "ak4_central.pt"):
+        assert table.estimates["puppi:cms-phase2"][quantity]["gap"].value == 0
+        assert table.estimates["perfect"][quantity]["gap"].value == 1
+        assert table.estimates["perfect"][quantity]["gap"].error == 0
+    met = {name: table.estimates[name]["met"]["delta"].value for name in table.estimates}
+    expected = (met["puppi:cms-phase2"] - met["none"]) / (met["puppi:cms-phase2"] - met["perfect"])
+    assert table.estimates["none"]["met"]["gap"].value == pytest.approx(expected)
+
+
+def test_no_gap_without_hard_fractions_or_vertices():
+    table = table_of(scaled_events([1.0, 1.1]))
+    assert "gap" not in table.estimates["all"]["met"]
+
+
+def test_slope_needs_true_missing_momentum():
+    events = scaled_events([1.0, 1.1], truth_pt=100.0)
+    truth = {"jets": events.truth.jets, "met": ak.zip({"pt": ak.Array([0.1, 0.2]), "phi": ak.Array([0.0, 0.0])})}
+    balanced = events.without_truth().with_field("truth", ak.zip(truth, depth_limit=1))
+    assert math.isnan(table_of(balanced).estimates["all"]["met"]["slope"].value)
+
+
+def test_resolution_needs_truth():
+    with pytest.raises(MissingFieldError, match="truth"):
+        table_of(scaled_events([1.0]).without_truth())
+
+
+def test_no_events_give_an_empty_table():
+    table = table_of(scaled_events([1.0])[:0])
+    assert table.n_events == 0
+    assert math.isnan(table.estimates["all"]["met"]["delta"].value)
+    assert json.loads(json.dumps(table.to_dict(), allow_nan=False))["estimates"]["all"]["met"]["delta"]["value"] is None
+
+
+def test_settings_are_checked():
+    with pytest.raises(SettingsError, match="replicas"):
+        table_of(scaled_events([1.0]), replicas=0)
+    with pytest.raises(SettingsError, match="nothing"):
+        summarise({})
+
+
+def test_joined_batches_equal_the_whole():
+    events = toy_events(12, 150)
+    weights = hs.mitigate(events, "puppi")
+    whole = observe(events, weights)
+    parts = [observe(events[a : a + 5], weights[a : a + 5]) for a in range(0, 12, 5)]
+    assert json.dumps(summarise({"m": join(parts)}, replicas=20).to_dict()) == json.dumps(
+        summarise({"m": whole}, replicas=20).to_dict()
+    )
+
+
+def test_against_the_paired_crossing(delphes_file):
+    events = hs.read(delphes_file, 6)
+    alone = hs.read(delphes_file.with_name("delphes_ttbar_pu0.root"), 6)
+    paired = hs.against_no_pileup(events, alone)
+    assert ak.array_equal(paired.truth.hard_fraction, events.truth.hard_fraction)
+    assert ak.all(ak.num(paired.truth.jets) > 0)
+    # the pair's missing momentum is that of the same collision: near the truth, not equal to it
+    difference = np.abs(ak.to_numpy(paired.truth.met.pt) - ak.to_numpy(events.truth.met.pt))
+    assert 0 < np.median(difference) < 15
+    with pytest.raises(InvalidEventsError, match="6 crossings cannot be paired with 5"):
+        hs.against_no_pileup(events, alone[:5])
+    with pytest.raises(InvalidEventsError, match="event numbers"):
+        hs.against_no_pileup(events, alone[::-1])
+
+
+def test_quantiles_equal_numpy_of_the_repeated_sample():
+    rng = np.random.default_rng(5)
+    values, event = rng.normal(size=40), rng.integers(0, 10, 40)
+    sample = Sample(values, event)
+    for counts in resamplings(10, 20, seed=3):
+        repeated = np.repeat(values, counts[event])
+        q = (0.0, 0.1587, 0.25, 0.5, 0.75, 1.0)
+        assert sample.quantiles(counts, q) == pytest.approx(np.quantile(repeated, q))
+        assert sample.mean(counts) == pytest.approx(repeated.mean())
+        low, high = np.quantile(repeated, [0.16, 0.84])
+        assert half_width(sample, counts, 0.68) == pytest.approx((high - low) / 2)
+
+
+def test_statistics_of_nothing():
+    nothing = Sample(np.zeros(0), np.zeros(0, dtype=np.int64))
+    counts = np.ones(3, dtype=np.int64)
+    assert np.isnan(nothing.quantiles(counts, (0.5,))).all()
+    assert math.isnan(nothing.mean(counts))
+    assert math.isnan(Estimate.from_replicas(1.0, np.array([math.nan])).error)
+
+
+def test_bootstrap_error_of_the_median_is_right():
+    """For normal samples the median's error is σ √(π/2n); the bootstrap must find it, on average over samples."""
+    rng = np.random.default_rng(11)
+    n, errors = 800, []
+    for _ in range(30):
+        sample = Sample(rng.normal(size=n), np.arange(n))
+        replicas = np.array([sample.quantiles(counts, (0.5,))[0] for counts in resamplings(n, 200, seed=1)])
+        errors.append(Estimate.from_replicas(0.0, replicas).error)
+    # One sample's answer scatters by about 15 %, the mean of 30 by 3 %.
+    assert np.mean(errors) == pytest.approx(math.sqrt(math.pi / 2 / n), rel=0.1)
+
+
+def test_bootstrap_keeps_an_event_together():
+    """Ten copies of a value in each event carry no more information than one."""
+    rng = np.random.default_rng(12)
+    values = rng.normal(size=500)
+    single = Sample(values, np.arange(500))
+    tenfold = Sample(np.repeat(values, 10), np.repeat(np.arange(500), 10))
+    spread = [
+        np.std([sample.quantiles(counts, (0.5,))[0] for counts in resamplings(500, 200, seed=1)])
+        for sample in (single, tenfold)
+    ]
+    assert spread[1] == pytest.approx(spread[0], rel=0.1)
