@@ -43,14 +43,12 @@ class Writer:
     path
         Where to write; the suffix, ``.parquet`` or ``.root``, gives the format.
     overwrite
-        f"{self.path} is already there: choose another name or allow overwriting (--overwrite on the "
-        "command line, overwrite=True in Python)."
+        Whether a file that is already there may be replaced. It stays as it is until the new one is complete.
 
     Raises
     ------
     UnwritableFileError
-        f"{self.path} is already there: choose another name or allow overwriting (--overwrite on the "
-        "command line, overwrite=True in Python)."
+        Before any work: if the suffix is unknown, the file is already there, or its folder is missing or not
         writable. Later: if the device is full or a batch has other fields than the first. The target is then
         untouched and nothing is left beside it; so it is after any other exception in the ``with`` block.
 
@@ -130,8 +128,8 @@ class Writer:
             raise UnwritableFileError(f"{self.path} is a folder: give the name of a file.")
         if self.path.exists() and not self._overwrite:
             raise UnwritableFileError(
-                f"{self.path} is already there: choose another name or allow overwriting (--overwrite on the "
-                "command line, overwrite=True in Python)."
+                f"{self.path} is already there: choose another name or allow overwriting (--overwrite on the command "
+                "line, overwrite=True in Python)."
             )
         folder = self.path.parent
         if not folder.is_dir():
@@ -165,8 +163,7 @@ def write(path: str | os.PathLike[str], events: Events, *, overwrite: bool = Fal
     events
         Events to write; none is fine.
     overwrite
-        f"{self.path} is already there: choose another name or allow overwriting (--overwrite on the "
-        "command line, overwrite=True in Python)."
+        Whether a file that is already there may be replaced.
 
     Raises
     ------
