@@ -136,6 +136,13 @@ def test_gap_is_zero_for_puppi_and_one_for_perfect():
     assert table.estimates["none"]["met"]["gap"].value == pytest.approx(expected)
 
 
+def test_no_gap_where_puppi_is_not_worse_than_perfect():
+    events = toy_events(10)
+    perfect = hs.perfect_weights(events)
+    table = hs.resolution(events, {"puppi": perfect, "none": hs.mitigate(events, "none")}, replicas=5)
+    assert all("gap" not in values for values in table.estimates["none"].values())
+
+
 def test_no_gap_without_hard_fractions_or_vertices():
     table = table_of(scaled_events([1.0, 1.1]))
     assert "gap" not in table.estimates["all"]["met"]

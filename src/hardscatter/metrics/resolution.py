@@ -39,7 +39,7 @@ class ResolutionTable:
     ``ak8.mass`` and ``met``. Jets have ``median`` (bias), ``delta`` = (q75 − q25)/2, ``resolution`` =
     δ/(1 + median), ``efficiency`` and, for AK4, ``fakes`` (a crossing); missing momentum has ``delta``,
     ``width68``, ``width95`` (GeV, both components) and ``slope``; all have ``gap``, the part of the way from PUPPI
-    to perfect weights, (δ_PUPPI − δ)/(δ_PUPPI − δ_perfect), where both are known.
+    to perfect weights, (δ_PUPPI − δ)/(δ_PUPPI − δ_perfect), where both are known and PUPPI is the worse one.
     ``sizes[quantity]`` is the number of truth jets, or of crossings.
     """
 
@@ -131,6 +131,8 @@ def summarise(observations: Mapping[str, Observations], *, replicas: int = 400, 
     )
     estimates: dict[str, dict[str, dict[str, Estimate]]] = {}
     for (method, quantity, statistic), value in nominal.items():
+        if statistic == "gap" and not _worse_than_perfect(nominal, quantity):
+            continue  # on this (small) sample there is no gap to close
         spread = np.array([replica[method, quantity, statistic] for replica in drawn])
         estimates.setdefault(method, {}).setdefault(quantity, {})[statistic] = Estimate.from_replicas(value, spread)
     sizes = {quantity: data.size for quantity, data in next(iter(quantities.values())).items()}
@@ -229,9 +231,18 @@ def _all_statistics(
             for quantity in by_quantity:
                 kind = _GAP_OF[quantity.rsplit(".", 1)[-1]]
                 start, here, limit = (values[name, quantity, kind] for name in (reference, method, PERFECT))
-                whole = start - limit
-                values[method, quantity, "gap"] = (start - here) / whole + 0.0 if whole else math.nan
+                values[method, quantity, "gap"] = _gap(start, here, limit)
     return values
+
+
+def _worse_than_perfect(values: Mapping[tuple[str, str, str], float], quantity: str) -> bool:
+    kind = _GAP_OF[quantity.rsplit(".", 1)[-1]]
+    reference = "puppi" if ("puppi", quantity, kind) in values else REFERENCE
+    return values[reference, quantity, kind] > values[PERFECT, quantity, kind]
+
+
+def _gap(start: float, here: float, limit: float) -> float:
+    return (start - here) / (start - limit) + 0.0 if start != limit else math.nan  # + 0.0: no negative zero
 
 
 def _without_nan(value: Any) -> Any:
