@@ -14,7 +14,7 @@ __version__ = "0.1.0"
 _PLACES = {
     "errors": ["HardscatterError"],
     "events": ["Events", "concatenate", "from_candidates", "with_weights"],
-    "io": ["Writer", "inspect", "iterate", "read", "write"],
+    "io": ["Writer", "convert", "inspect", "iterate", "read", "write"],
     "jets": [
         "background_density",
         "cluster",
@@ -25,8 +25,8 @@ _PLACES = {
         "tau_ratio",
     ],
     "met": ["missing_momentum"],
-    "metrics": ["against_no_pileup", "resolution"],
-    "pileup": ["get_method", "methods", "mitigate", "perfect_weights"],
+    "metrics": ["against_no_pileup", "evaluate", "resolution"],
+    "pileup": ["get_method", "methods", "mitigate", "mitigate_file", "perfect_weights"],
     "threads": ["set_threads"],
 }
 _HOME = {name: module for module, names in _PLACES.items() for name in names}
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from hardscatter.events import from_candidates as from_candidates
     from hardscatter.events import with_weights as with_weights
     from hardscatter.io import Writer as Writer
+    from hardscatter.io import convert as convert
     from hardscatter.io import inspect as inspect
     from hardscatter.io import iterate as iterate
     from hardscatter.io import read as read
@@ -51,10 +52,12 @@ if TYPE_CHECKING:
     from hardscatter.jets import tau_ratio as tau_ratio
     from hardscatter.met import missing_momentum as missing_momentum
     from hardscatter.metrics import against_no_pileup as against_no_pileup
+    from hardscatter.metrics import evaluate as evaluate
     from hardscatter.metrics import resolution as resolution
     from hardscatter.pileup import get_method as get_method
     from hardscatter.pileup import methods as methods
     from hardscatter.pileup import mitigate as mitigate
+    from hardscatter.pileup import mitigate_file as mitigate_file
     from hardscatter.pileup import perfect_weights as perfect_weights
     from hardscatter.threads import set_threads as set_threads
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from hardscatter.io.inspection import Inspection
@@ -21,19 +22,46 @@ _TITLES = {
 _HEADINGS = {
     "median": "median",
     "delta": "δ",
-    "resolution": "δ/(1+median)",
-    "efficiency": "efficiency",
-    "fakes": "fakes/event",
+    "resolution": "δ/(1+med)",
+    "efficiency": "effic.",
+    "fakes": "fakes",
     "width68": "68 %/2",
     "width95": "95 %/2",
     "slope": "slope",
-    "gap": "gap closed",
+    "gap": "gap",
 }
 _MISSING_MOMENTUM_UNIT = ("delta", "width68", "width95")
 
 
-def resolution_tables(table: ResolutionTable) -> list[Table]:
-    """Return one table a quantity: methods down, statistics across, best resolution first."""
+def with_error(estimate: Estimate | None) -> str:
+    """Write a value and its error, digits as the error deserves: ``0.0398 ± 0.0069``."""
+    if estimate is None or not math.isfinite(estimate.value):
+        return "–"
+    if not math.isfinite(estimate.error):
+        return f"{estimate.value:.3g}"
+    digits = _digits(estimate.error)
+    return f"{estimate.value:.{digits}f} ± {estimate.error:.{digits}f}"
+
+
+def with_error_in_brackets(estimate: Estimate | None) -> str:
+    """Write the error as digits of the value, so that tables fit a terminal: ``0.0398(69)``, ``29.4(1.3)``."""
+    text = with_error(estimate)
+    if estimate is None or " ± " not in text:
+        return text
+    digits = _digits(estimate.error)
+    value, error = text.split(" ± ")
+    return f"{value}({error if estimate.error >= 1 else round(estimate.error * 10**digits)})"
+
+
+def _digits(error: float) -> int:
+    """Return the decimals that show two significant digits of the error."""
+    return 3 if error <= 0 else min(max(1 - math.floor(math.log10(error)), 0), 4)
+
+
+def resolution_tables(
+    table: ResolutionTable, write: Callable[[Estimate | None], str] = with_error_in_brackets
+) -> list[Table]:
+    """Return one table a quantity: methods down, statistics across, best resolution first; `write` gives the cells."""
     tables = []
     for quantity, size in table.sizes.items():
         measured = {
@@ -43,23 +71,29 @@ def resolution_tables(table: ResolutionTable) -> list[Table]:
         statistics = [name for name in _HEADINGS if any(name in values for values in measured.values())]
         what = "crossings" if quantity == "met" else "truth jets"
         shown = Table(
-            title=f"{_TITLES.get(quantity, quantity)} ({size} {what})", title_justify="left", header_style="bold"
+            title=f"{_TITLES.get(quantity, quantity)} ({size} {what})",
+            title_justify="left",
+            header_style="bold",
+            box=SIMPLE_HEAD,
+            padding=0,
+            pad_edge=False,
         )
         shown.add_column("method", no_wrap=True)
         for name in statistics:
             unit = " [GeV]" if quantity == "met" and name in _MISSING_MOMENTUM_UNIT else ""
             shown.add_column(_HEADINGS[name] + unit, justify="right", no_wrap=True)
         for method in sorted(measured, key=lambda name: _rank(measured[name][order])):
-            shown.add_row(method, *(_with_error(measured[method].get(name)) for name in statistics))
+            shown.add_row(method, *(write(measured[method].get(name)) for name in statistics))
         tables.append(shown)
     return tables
 
 
 def methods_table(catalogue: Mapping[str, Entry]) -> Table:
     """Return the catalogue of methods."""
-    table = Table(header_style="bold")
-    for heading in ("method", "what it does", "paper"):
-        table.add_column(heading, no_wrap=heading == "method")
+    table = Table(header_style="bold", box=SIMPLE_HEAD)
+    table.add_column("method")
+    for heading in ("what it does", "paper"):
+        table.add_column(heading, overflow="fold")
     for entry in catalogue.values():
         table.add_row(entry.id, entry.summary, entry.paper)
     return table
@@ -84,7 +118,7 @@ def inspection_tables(found: Inspection) -> list[Table]:
         table.add_row("truth an event", _listed({name: f"{value:.3g}" for name, value in found.truth.items()}))
     tables = [table]
     if found.ranges:
-        ranges = Table(title="candidates", title_justify="left", header_style="bold")
+        ranges = Table(title="candidates", title_justify="left", header_style="bold", box=SIMPLE_HEAD)
         ranges.add_column("field")
         for heading in ("least", "greatest"):
             ranges.add_column(heading, justify="right")
@@ -100,16 +134,6 @@ def _listed(values: Mapping[str, str]) -> str:
 
 def _rank(estimate: Estimate) -> float:
     return estimate.value if math.isfinite(estimate.value) else math.inf
-
-
-def _with_error(estimate: Estimate | None) -> str:
-    """Write a value with its error, digits as the error deserves: two significant ones of the error."""
-    if estimate is None or not math.isfinite(estimate.value):
-        return "–"
-    if not math.isfinite(estimate.error):
-        return f"{estimate.value:.3g}"
-    digits = 3 if estimate.error <= 0 else min(max(1 - math.floor(math.log10(estimate.error)), 0), 4)
-    return f"{estimate.value:.{digits}f} ± {estimate.error:.{digits}f}"
 
 
 def plain_lines(tables: Sequence[Table]) -> list[str]:

@@ -22,12 +22,20 @@ class Advance(Protocol):
         """Count `n` more events."""
 
 
+def on_terminal() -> bool:
+    """Tell whether a person reads the output."""
+    return sys.stdout.isatty()
+
+
 def show_tables(tables: list[Table]) -> None:
     """Print tables, drawn on a terminal and tab-separated elsewhere."""
-    if sys.stdout.isatty():
+    if on_terminal():
         console = Console()
         for table in tables:
-            console.print(table)
+            # Rather a line that the terminal folds than a number cut short.
+            whole = console.measure(table, options=console.options.update(max_width=1000)).maximum
+            unbroken = all(column.no_wrap for column in table.columns)
+            Console(width=max(whole, console.width) if unbroken else None).print(table)
     else:
         print("\n".join(plain_lines(tables)))
 
