@@ -27,6 +27,7 @@ _PLACES = {
     "met": ["missing_momentum"],
     "metrics": ["against_no_pileup", "evaluate", "resolution"],
     "pileup": ["get_method", "methods", "mitigate", "mitigate_file", "perfect_weights"],
+    "simulation": ["simulate", "simulate_file", "stream"],
     "threads": ["set_threads"],
 }
 _HOME = {name: module for module, names in _PLACES.items() for name in names}
@@ -59,6 +60,9 @@ if TYPE_CHECKING:
     from hardscatter.pileup import mitigate as mitigate
     from hardscatter.pileup import mitigate_file as mitigate_file
     from hardscatter.pileup import perfect_weights as perfect_weights
+    from hardscatter.simulation import simulate as simulate
+    from hardscatter.simulation import simulate_file as simulate_file
+    from hardscatter.simulation import stream as stream
     from hardscatter.threads import set_threads as set_threads
 
 

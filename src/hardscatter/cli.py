@@ -83,6 +83,73 @@ def inspect(path: File, json: Json = False, particle_flow: ParticleFlow = None, 
 
 
 @app.command()
+def simulate(
+    process: Annotated[str, typer.Argument(help="A named process, or the path of a Pythia .cmnd file.")],
+    output: Annotated[Path, typer.Argument(help="Where to write: .parquet or .root.")],
+    n: Annotated[int, typer.Option("-n", help="Number of crossings.")] = 100,
+    pileup: Annotated[str, typer.Option(help="Mean number of interactions, or fixed:140, or flat:0-200.")] = "140",
+    seed: Annotated[int, typer.Option(help="Of everything; different seeds share no collision.")] = 1,
+    card: Annotated[str, typer.Option(help="Detector: cms-phase2, delphes-phase2, or a card of your own (.toml).")] = (
+        "cms-phase2"
+    ),
+    paired: Annotated[
+        Path | None, typer.Option(help="Also write the same hard collisions without pileup, event by event.")
+    ] = None,
+    n_minbias: Annotated[int, typer.Option(help="Minimum-bias collisions in the pool of pileup.")] = 20_000,
+    energy: Annotated[float | None, typer.Option(help="Centre-of-mass energy in GeV; default 14000.")] = None,
+    mass: Annotated[float | None, typer.Option(help="Mass of the resonance in GeV, where there is one.")] = None,
+    tune: Annotated[str | None, typer.Option(help="monash (default), cp5 or 4c.")] = None,
+    overwrite: Overwrite = False,
+    step: Step = 100,
+) -> None:
+    """Make crossings from protons: Pythia collisions, pileup overlay and a Phase-2 detector.
+
+    Libraries of collisions are built on first use, resumed after an interruption, and kept in the cache folder
+    (`HARDSCATTER_CACHE`). Processes: see `hardscatter processes`. Example:
+
+    ```
+    $ hardscatter simulate ttbar-semileptonic crossings.parquet -n 1000 --pileup 140 --seed 1
+    crossings.parquet: 1000 crossings of ttbar-semileptonic
+    ```
+    """
+    from hardscatter.report.terminal import say, stages
+    from hardscatter.simulation import simulate_file
+    from hardscatter.threads import threads
+
+    chosen = {name: value for name, value in (("energy", energy), ("mass", mass), ("tune", tune)) if value is not None}
+    with stages() as progress:
+        made = simulate_file(
+            process, output, n, paired=paired, overwrite=overwrite, step=step, pileup=pileup, seed=seed, card=card,
+            n_minbias=n_minbias, workers=threads(), progress=progress, **chosen,
+        )  # fmt: skip
+    say(f"{output}: {made} crossings of {process}")
+    if paired is not None:
+        say(f"{paired}: the same without pileup")
+
+
+@app.command()
+def processes(json: Json = False) -> None:
+    """List the processes that `simulate` knows by name.
+
+    Example:
+
+    ```
+    $ hardscatter processes
+    process  what it makes
+    minbias  inelastic proton collisions as pileup is made of; elastic ones too on request
+    ```
+    """
+    from hardscatter.generate import processes
+    from hardscatter.report.tables import processes_table
+    from hardscatter.report.terminal import show_json, show_tables
+
+    if json:
+        show_json(processes())
+    else:
+        show_tables([processes_table(processes())])
+
+
+@app.command()
 def mitigate(
     path: File,
     output: Annotated[Path, typer.Argument(help="Where to write: .parquet or .root.")],

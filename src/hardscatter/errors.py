@@ -30,5 +30,12 @@ class UnknownMethodError(HardscatterError, KeyError):
         return str(self.args[0])
 
 
+class UnknownProcessError(HardscatterError, KeyError):
+    """A collision process nobody defined, with the list of those that are."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
 class SettingsError(HardscatterError, ValueError):
     """Settings that contradict each other or the data."""

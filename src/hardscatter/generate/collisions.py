@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from enum import IntEnum, IntFlag
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from hardscatter.geometry.angles import wrap_phi
 
 
 class Ancestry(IntFlag):
@@ -34,6 +37,13 @@ class Role(IntEnum):
     """A hadron with b whose decay products hold no b."""
     C_HADRON = 6
     """A hadron with c, not b, whose decay products hold no c."""
+
+
+PARTICLE_FIELDS = ("pid", "pt", "eta", "phi", "mass", "x", "y", "z", "t", "ancestry")
+"""Arrays with one entry a stable particle."""
+
+TRUTH_FIELDS = ("truth_role", "truth_pid", "truth_pt", "truth_eta", "truth_phi", "truth_mass")
+"""Arrays with one entry an entry of the truth record."""
 
 
 @dataclass(frozen=True)
@@ -73,3 +83,69 @@ class Collisions:
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
+
+    def select(self, entries: slice | Sequence[int] | NDArray[np.integer[Any]]) -> Collisions:
+        """Return the collisions with these numbers, in this order; a number may come twice and count from the end.
+
+        Raises
+        ------
+        IndexError
+            If there is no collision of that number.
+        """
+        chosen = np.arange(len(self))[entries]
+        rows, offsets = _rows(self.offsets, chosen)
+        truth_rows, truth_offsets = _rows(self.truth_offsets, chosen)
+        return Collisions(
+            offsets=offsets,
+            weight=self.weight[chosen],
+            truth_offsets=truth_offsets,
+            metadata=self.metadata,
+            **{name: getattr(self, name)[rows] for name in PARTICLE_FIELDS},
+            **{name: getattr(self, name)[truth_rows] for name in TRUTH_FIELDS},
+        )
+
+    def transformed(self, angle: NDArray[np.float64], sign: NDArray[np.float64]) -> Collisions:
+        """Return the collisions turned about the beam, φ → φ + angle, and mirrored, η → sign · η and z → sign · z.
+
+        Both are symmetries of the collisions; `angle` (rad) and `sign` (±1) hold one number a collision.
+        """
+        rows, truth_rows = (np.diff(offsets) for offsets in (self.offsets, self.truth_offsets))
+        turn, flip = np.repeat(angle, rows), np.repeat(sign, rows).astype(np.float32)
+        cos, sin = np.cos(turn), np.sin(turn)
+        return replace(
+            self,
+            phi=wrap_phi((self.phi + turn).astype(np.float32)),
+            eta=self.eta * flip,
+            x=(self.x * cos - self.y * sin).astype(np.float32),
+            y=(self.x * sin + self.y * cos).astype(np.float32),
+            z=self.z * flip,
+            truth_phi=wrap_phi((self.truth_phi + np.repeat(angle, truth_rows)).astype(np.float32)),
+            truth_eta=self.truth_eta * np.repeat(sign, truth_rows).astype(np.float32),
+        )
+
+    @staticmethod
+    def concatenate(parts: Sequence[Collisions], metadata: dict[str, Any] | None = None) -> Collisions:
+        """Return the collisions of all parts, at least one, one after the other; metadata of the first unless given."""
+        if len(parts) == 1 and metadata is None:
+            return parts[0]
+        joined = {
+            name: np.concatenate([getattr(part, name) for part in parts])
+            for name in ("weight", *PARTICLE_FIELDS, *TRUTH_FIELDS)
+        }
+        return Collisions(
+            offsets=_joined_offsets([part.offsets for part in parts]),
+            truth_offsets=_joined_offsets([part.truth_offsets for part in parts]),
+            metadata=parts[0].metadata if metadata is None else metadata,
+            **joined,
+        )
+
+
+def _rows(offsets: NDArray[np.int64], chosen: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the rows of the chosen collisions and the offsets they have afterwards."""
+    counts = np.diff(offsets)[chosen]
+    new = np.concatenate(([0], np.cumsum(counts)))
+    return np.arange(new[-1]) + np.repeat(offsets[:-1][chosen] - new[:-1], counts), new
+
+
+def _joined_offsets(parts: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
+    return np.concatenate(([0], np.cumsum(np.concatenate([np.diff(part) for part in parts]))))

@@ -191,6 +191,8 @@ def _truth_sums(events: Events) -> dict[str, float]:
             sums["mean hard_fraction"] = float(ak.sum(ak.fill_none(shares, 0.0)))
         elif name == "met":
             sums["mean met"] = float(ak.sum(values.pt))
+        elif values.ndim == 1:
+            sums[f"mean {name}"] = float(ak.sum(values))
         else:
             sums[name] = float(ak.sum(ak.num(values, axis=1)))
     return sums

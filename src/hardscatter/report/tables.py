@@ -99,6 +99,16 @@ def methods_table(catalogue: Mapping[str, Entry]) -> Table:
     return table
 
 
+def processes_table(processes: Mapping[str, str]) -> Table:
+    """Return the named processes."""
+    table = Table(header_style="bold", box=SIMPLE_HEAD)
+    table.add_column("process", no_wrap=True)
+    table.add_column("what it makes")
+    for name, summary in processes.items():
+        table.add_row(name, summary)
+    return table
+
+
 def inspection_tables(found: Inspection) -> list[Table]:
     """Return what an inspection found."""
     table = Table(show_header=False, title=f"{found.path} ({found.format})", title_justify="left")

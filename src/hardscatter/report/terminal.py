@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 from hardscatter.report.tables import plain_lines
@@ -53,19 +61,39 @@ def say(sentence: str) -> None:
 @contextmanager
 def progress(what: str, total: int) -> Iterator[Advance]:
     """Show how far the work is: a bar with an estimate on a terminal, a line at every tenth elsewhere."""
+    done = 0
+    with stages("events") as tell:
+
+        def advance(n: int) -> None:
+            nonlocal done
+            done += n
+            tell(what, done, total)
+
+        yield advance
+
+
+@contextmanager
+def stages(unit: str = "") -> Iterator[Callable[[str, int, int], None]]:
+    """Show work that has several stages, each told by name, how much is done and how much there is."""
     if sys.stderr.isatty():
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
                    TimeRemainingColumn())  # fmt: skip
-        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-            task = bar.add_task(what, total=total)
-            yield lambda n: bar.advance(task, n)
+        with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+            tasks: dict[str, TaskID] = {}
+
+            def draw(what: str, done: int, total: int) -> None:
+                if what not in tasks:
+                    tasks[what] = bars.add_task(what, total=total)
+                bars.update(tasks[what], completed=done)
+
+            yield draw
         return
-    done = 0
+    tenths: dict[str, int] = {}
 
-    def advance(n: int) -> None:
-        nonlocal done
-        before, done = done, done + n
-        if total and before * 10 // total != done * 10 // total:
-            say(f"{what}: {done} of {total} events")
+    def write(what: str, done: int, total: int) -> None:
+        tenth = done * 10 // max(total, 1)
+        if tenth != tenths.get(what, 0):
+            say(f"{what}: {done} of {total} {unit}".rstrip())
+        tenths[what] = tenth
 
-    yield advance
+    yield write

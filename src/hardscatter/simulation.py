@@ -1,0 +1,301 @@
+"""Crossings from protons in one call: libraries of collisions, overlay, detector and truth jets.
+
+A library of the hard process and one of minimum-bias collisions are built on first use and kept in the cache folder;
+crossings are mixed from them on the fly.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from typing import Any
+
+import awkward as ak
+import numpy as np
+from pydantic import ValidationError
+
+from hardscatter.detector import Card, Fixed, Flat, Histogram, Pileup, Poisson, Source, load_card, prepare
+from hardscatter.detector import simulate_crossings as crossings_of
+from hardscatter.detector import simulate_pairs as pairs_of
+from hardscatter.errors import SettingsError
+from hardscatter.events import Events, concatenate, flat
+from hardscatter.generate import Collisions, Generation, build
+from hardscatter.io import Writer
+from hardscatter.jets import cluster_momenta
+from hardscatter.jets.momenta import four_momenta
+
+DEFAULT_PILEUP = 140.0
+DEFAULT_CARD = "cms-phase2"
+
+MINBIAS = 20_000
+"""Minimum-bias collisions in the pool that pileup is drawn from."""
+
+TRUTH_JETS = (("jets", 0.4, 15.0), ("fat_jets", 0.8, 200.0))
+"""Truth jets: field of ``truth``, anti-kT radius, least pt (GeV), as in the Delphes samples."""
+
+Progress = Callable[[str, int, int], None]
+"""Called with what is being made, how much is ready, and how much is wanted."""
+
+
+def simulate(
+    process: str | os.PathLike[str],
+    n: int = 100,
+    *,
+    pileup: float | str | Pileup = DEFAULT_PILEUP,
+    seed: int = 1,
+    card: str | Card = DEFAULT_CARD,
+    n_minbias: int = MINBIAS,
+    workers: int = 1,
+    progress: Progress | None = None,
+    **generation: Any,
+) -> Events:
+    """Simulate crossings of one hard process with pileup, truth included.
+
+    Parameters
+    ----------
+    process
+        A named process (see `hardscatter.generate.processes`) or the path of a Pythia ``.cmnd`` file.
+    n
+        Number of crossings, one for each hard collision.
+    pileup
+        Mean of a Poisson number of interactions, 0 for none; ``"fixed:140"``, ``"flat:0-200"``, or one of
+        `hardscatter.detector.Poisson`, `Fixed`, `Flat`, `Histogram`.
+    seed
+        Of everything: hard collisions, pileup and detector. Different seeds share no collision.
+    card
+        Name or path of a detector card, or a `hardscatter.detector.Card`.
+    n_minbias
+        Minimum-bias collisions in the pool that pileup is drawn from with replacement.
+    workers
+        Processes that build libraries. More than 1 are spawned, so a script then needs
+        ``if __name__ == "__main__":``; the result is the same.
+    progress
+        Called with what is being made, how much is ready and how much is wanted.
+    **generation
+        Further options of `hardscatter.generate.Generation`: ``energy``, ``tune``, ``mass``.
+
+    Returns
+    -------
+    Events
+        Candidates, vertices, and ``truth`` with hard fractions, jets, missing momentum, leptons, particles, partons.
+
+    Raises
+    ------
+    UnknownProcessError, SettingsError
+        If there is no such process, card or pileup; the sentence lists what there is.
+    """
+    simulation = _Simulation(process, pileup, seed, card, n_minbias, workers, progress, generation)
+    return concatenate([events for events, _ in simulation.batches(n, step=100, pairs=False)])
+
+
+def simulate_file(
+    process: str | os.PathLike[str],
+    output: str | os.PathLike[str],
+    n: int = 100,
+    *,
+    paired: str | os.PathLike[str] | None = None,
+    overwrite: bool = False,
+    step: int = 100,
+    pileup: float | str | Pileup = DEFAULT_PILEUP,
+    seed: int = 1,
+    card: str | Card = DEFAULT_CARD,
+    n_minbias: int = MINBIAS,
+    workers: int = 1,
+    progress: Progress | None = None,
+    **generation: Any,
+) -> int:
+    """Simulate crossings into a file, in bounded memory; return how many.
+
+    Parameters
+    ----------
+    output, paired, overwrite
+        Where to write (``.parquet`` or ``.root``); `paired` gets the same hard collisions without pileup, event by
+        event, with the detector's noise drawn anew.
+    step
+        Crossings held in memory at once.
+    process, n, pileup, seed, card, n_minbias, workers, progress, **generation
+        As for `simulate`, whose crossings these are.
+
+    Raises
+    ------
+    HardscatterError
+        As `simulate`, and if a file cannot be written: nothing half-written is left.
+    """
+    with ExitStack() as stack:
+        writer = stack.enter_context(Writer(output, overwrite=overwrite))
+        partner = stack.enter_context(Writer(paired, overwrite=overwrite)) if paired is not None else None
+        simulation = _Simulation(process, pileup, seed, card, n_minbias, workers, progress, generation)
+        for events, alone in simulation.batches(n, step, pairs=paired is not None):
+            writer.write(events)
+            if partner is not None and alone is not None:
+                partner.write(alone)
+    return n
+
+
+def stream(
+    processes: str | Sequence[str],
+    *,
+    n_hard: int = 10_000,
+    step: int = 16,
+    pairs: bool = True,
+    pileup: float | str | Pileup = DEFAULT_PILEUP,
+    seed: int = 1,
+    card: str | Card = DEFAULT_CARD,
+    n_minbias: int = MINBIAS,
+    workers: int = 1,
+    progress: Progress | None = None,
+    **generation: Any,
+) -> Iterator[Events] | Iterator[tuple[Events, Events]]:
+    """Yield crossings, or pairs, forever: for training.
+
+    The libraries hold a finite number of collisions, the stream never repeats a crossing: each pass goes through the
+    hard collisions in another order, turns each by a random angle in phi, mirrors half of them in eta, and overlays
+    other pileup and noise.
+
+    Parameters
+    ----------
+    processes
+        One process, or several that take turns batch by batch.
+    n_hard
+        Hard collisions in the library of each process.
+    step
+        Crossings in a batch.
+    pairs
+        Yield (without pileup, with pileup), the same hard collisions in both; otherwise crossings with pileup.
+    pileup, seed, card, n_minbias, workers, progress, **generation
+        As for `simulate`.
+
+    Yields
+    ------
+    Events or a pair of them
+        The stream is the same for the same arguments.
+    """
+    names = [processes] if isinstance(processes, str) else list(processes)
+    if not names or step < 1 or n_hard < 1:
+        raise SettingsError("a stream needs at least one process, step ≥ 1 and n_hard ≥ 1.")
+    simulations = [_Simulation(name, pileup, seed, card, n_minbias, workers, progress, generation) for name in names]
+    return _endless(simulations, n_hard, step, pairs)
+
+
+def with_truth_jets(events: Events) -> Events:
+    """Return the events with ``truth.jets`` and ``truth.fat_jets``, anti-kT jets of ``truth.particles`` (visible)."""
+    particles = events.truth.particles
+    pt, eta, phi, mass = (flat(particles[name], np.float64) for name in ("pt", "eta", "phi", "mass"))
+    momenta = four_momenta(pt, eta, phi, np.hypot(pt * np.cosh(eta), mass))
+    jagged = ak.zip({name: ak.unflatten(values, ak.num(particles.pt)) for name, values in momenta.items()})
+    truth = {name: events.truth[name] for name in events.truth.fields}
+    for field, radius, min_pt in TRUTH_JETS:
+        truth[field] = cluster_momenta(jagged, radius=radius, min_pt=min_pt)[["pt", "eta", "phi", "mass"]]
+    return events.without_truth().with_field("truth", ak.zip(truth, depth_limit=1))
+
+
+def pileup_of(given: float | str | Pileup) -> Pileup:
+    """Return the distribution of the number of interactions that a number or a few letters stand for.
+
+    Raises
+    ------
+    SettingsError
+        If they stand for nothing.
+    """
+    if isinstance(given, Poisson | Fixed | Flat | Histogram):
+        return given
+    kind, _, numbers = str(given).rpartition(":")
+    try:
+        if kind == "flat":
+            low, high = numbers.split("-")
+            return Flat(int(low), int(high))
+        if kind == "fixed":
+            return Fixed(int(numbers))
+        if kind in ("", "poisson"):
+            return Poisson(float(numbers))
+    except (ValueError, ValidationError):
+        pass
+    raise SettingsError(
+        f"pileup '{given}' is not understood: give a mean such as 140, or fixed:140, or flat:0-200, not below 0."
+    )
+
+
+class _Simulation:
+    """What to simulate, resolved and checked before any work."""
+
+    def __init__(
+        self,
+        process: str | os.PathLike[str],
+        pileup: float | str | Pileup,
+        seed: int,
+        card: str | Card,
+        n_minbias: int,
+        workers: int,
+        progress: Progress | None,
+        generation: dict[str, Any],
+    ) -> None:
+        self.hard = Generation.of(process, seed=seed, **generation)
+        shared = {name: generation[name] for name in ("energy", "tune") if name in generation}
+        self.minbias = Generation("minbias", seed=seed, **shared)
+        self.pileup = pileup_of(pileup)
+        self.card = card if isinstance(card, Card) else load_card(card)
+        self.seed, self.n_minbias, self.workers, self.progress = seed, n_minbias, workers, progress
+
+    def pool(self) -> Source | None:
+        """Return the pileup pool, built or reused; None where no pileup is asked for."""
+        if self.pileup in (Fixed(0), Poisson(0)):
+            return None
+        library = build(self.minbias, self.n_minbias, workers=self.workers, on_collisions=self._tell("minimum bias"))
+        return prepare(library.load(slice(self.n_minbias)), self.card)
+
+    def collisions(self, n: int) -> Collisions:
+        """Return the first `n` hard collisions of the library, built or reused."""
+        library = build(self.hard, n, workers=self.workers, on_collisions=self._tell(self.hard.process))
+        return library.load(slice(n))
+
+    def batches(self, n: int, step: int, pairs: bool) -> Iterator[tuple[Events, Events | None]]:
+        """Yield crossings in batches, with their partners without pileup if `pairs`."""
+        if n < 1 or step < 1:
+            raise SettingsError(f"{n} crossings in batches of {step} cannot be simulated: give at least 1.")
+        pool = self.pool()
+        hard = self.collisions(n)
+        tell = self._tell("crossings")
+        for first in range(0, n, step):
+            part = hard.select(slice(first, min(first + step, n)))
+            yield self.crossings(part, pool, first, pairs)
+            tell(first + len(part), n)
+
+    def crossings(self, hard: Collisions, pool: Source | None, first: int, pairs: bool) -> tuple[Events, Events | None]:
+        """Simulate one batch, event numbers from `first` on."""
+        settings = (hard, pool, self.pileup, self.card, self.seed, first)
+        if not pairs:
+            return with_truth_jets(crossings_of(*settings)), None
+        alone, events = pairs_of(*settings)
+        return with_truth_jets(events), with_truth_jets(alone)
+
+    def _tell(self, what: str) -> Callable[[int, int], None]:
+        def tell(ready: int, wanted: int) -> None:
+            if self.progress is not None:
+                self.progress(what, ready, wanted)
+
+        return tell
+
+
+def _endless(
+    simulations: list[_Simulation], n_hard: int, step: int, pairs: bool
+) -> Iterator[Events] | Iterator[tuple[Events, Events]]:
+    pool = simulations[0].pool()
+    libraries = [simulation.collisions(n_hard) for simulation in simulations]
+    generator = np.random.default_rng([simulations[0].seed, 0x57BEA])
+    first = 0
+    while True:
+        orders = [generator.permutation(n_hard) for _ in simulations]
+        for start in range(0, n_hard, step):
+            for simulation, library, order in zip(simulations, libraries, orders, strict=True):
+                hard = turned(library.select(order[start : start + step]), generator)
+                events, alone = simulation.crossings(hard, pool, first, pairs)
+                first += len(hard)
+                yield (alone, events) if alone is not None else events
+
+
+def turned(collisions: Collisions, generator: np.random.Generator) -> Collisions:
+    """Return collisions each turned by a random angle about the beam and, every second one, mirrored in eta."""
+    angle = generator.uniform(-np.pi, np.pi, len(collisions))
+    sign = generator.choice(np.array([-1.0, 1.0]), len(collisions))
+    return collisions.transformed(angle, sign)

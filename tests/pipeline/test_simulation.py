@@ -1,0 +1,172 @@
+"""Crossings from protons: the whole chain on small libraries, from the command line and from Python."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import sys
+
+import awkward as ak
+import numpy as np
+import pytest
+
+import hardscatter as hs
+from hardscatter import cli
+from hardscatter.detector import Fixed, Flat, Histogram, Poisson
+from hardscatter.errors import HardscatterError, SettingsError
+from hardscatter.simulation import pileup_of
+
+SMALL = {"n_minbias": 400, "pileup": 30, "workers": 1}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _cache(tmp_path_factory):
+    """A cache of its own, shared by the tests of this file."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HARDSCATTER_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="module")
+def events(_cache):
+    return hs.simulate("ttbar-semileptonic", 12, seed=3, **SMALL)
+
+
+def test_simulated_crossings_are_whole(events):
+    assert len(events) == 12
+    assert set(events.process) == {"ttbar-semileptonic"}
+    assert ak.all(events.pileup == 30)
+    assert ak.to_list(events.event) == list(range(12))
+    assert ak.all(events.candidates.energy >= events.candidates.pt * 0.999)
+    hard = events.truth.hard_fraction
+    assert 0 < ak.mean(hard) < 0.5
+    assert ak.all(ak.num(events.truth.leptons) <= 1)
+    assert ak.sum(ak.num(events.truth.jets)) > 20
+    assert ak.all(events.truth.jets.pt >= 15)
+    # Jets of the truth are made of its particles: their number and momentum fit.
+    assert ak.all(ak.max(events.truth.jets.pt, axis=1) < ak.sum(events.truth.particles.pt, axis=1))
+
+
+def test_every_method_runs_on_them_and_perfect_weights_are_best(events):
+    table = hs.resolution(events, {m: hs.mitigate(events, m) for m in hs.methods()}, replicas=5)
+    perfect = table.estimates["perfect"]
+    assert abs(perfect["ak4_central.pt"]["median"].value) < 0.05
+    for name in ("none", "chs"):
+        assert table.estimates[name]["met"]["delta"].value > perfect["met"]["delta"].value
+
+
+def test_the_same_seed_gives_the_same_crossings_and_another_other_ones(events):
+    again = hs.simulate("ttbar-semileptonic", 12, seed=3, **SMALL)
+    assert ak.array_equal(again.array, events.array, equal_nan=True)
+    fewer = hs.simulate("ttbar-semileptonic", 5, seed=3, **SMALL)
+    assert ak.array_equal(fewer.array, events[:5].array, equal_nan=True)
+    assert not ak.array_equal(hs.simulate("ttbar-semileptonic", 5, seed=4, **SMALL).truth.met.pt, fewer.truth.met.pt)
+
+
+def test_without_pileup_no_minimum_bias_is_made(monkeypatch):
+    alone = hs.simulate("ttbar-semileptonic", 3, seed=3, pileup=0, n_minbias=10**9)
+    assert ak.all(alone.truth.n_interactions == 0)
+    assert ak.all(alone.truth.hard_fraction == 1)
+
+
+def test_the_stream_never_repeats_and_is_reproducible():
+    def first(n):
+        stream = hs.stream(["ttbar-semileptonic", "zprime-tt"], n_hard=6, step=3, seed=5, **SMALL)
+        return list(itertools.islice(stream, n))
+
+    batches = first(6)  # twice the four batches of one pass
+    again = first(2)
+    for (alone, events), (alone_again, events_again) in zip(batches, again, strict=False):
+        assert ak.array_equal(events.array, events_again.array, equal_nan=True)
+        assert ak.array_equal(alone.array, alone_again.array, equal_nan=True)
+    names = [batch.process[0] for _, batch in batches]
+    assert names == ["ttbar-semileptonic", "zprime-tt"] * 3
+    for alone, events in batches:
+        assert ak.array_equal(alone.truth.met.pt, events.truth.met.pt)
+        assert ak.array_equal(alone.event, events.event)
+    numbers = np.concatenate([ak.to_numpy(events.event) for _, events in batches])
+    assert len(set(numbers)) == len(numbers)
+    # The second pass turns the same collisions: equal missing momentum in size, not in direction.
+    sizes = [
+        np.round(np.concatenate([ak.to_numpy(batches[i][1].truth.met.pt) for i in part]), 2) for part in ((0, 2), (4,))
+    ]
+    assert set(sizes[1]) <= set(sizes[0])
+    directions = np.concatenate([ak.to_numpy(batch.truth.met.phi) for _, batch in batches])
+    assert len(set(directions)) == len(directions)
+    crossings = next(iter(hs.stream("ttbar-semileptonic", n_hard=6, step=3, seed=5, pairs=False, **SMALL)))
+    assert len(crossings) == 3
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        (140, Poisson(140)), ("140", Poisson(140)), ("poisson:7.5", Poisson(7.5)), ("fixed:3", Fixed(3)),
+        ("flat:0-200", Flat(0, 200)), (Histogram((1.0, 2.0)), Histogram((1.0, 2.0))),
+    ],
+)  # fmt: skip
+def test_pileup_in_a_few_letters(given, meant):
+    assert pileup_of(given) == meant
+
+
+@pytest.mark.parametrize("given", ["", "many", "-1", "flat:9-2", "fixed:1.5", "flat:7", "nan", -3])
+def test_pileup_that_means_nothing(given):
+    with pytest.raises(SettingsError, match="is not understood"):
+        pileup_of(given)
+
+
+def run(monkeypatch, capfd, *arguments):
+    monkeypatch.setattr(sys, "argv", ["hardscatter", "--threads", "1", *map(str, arguments)])
+    try:
+        cli.main()
+        code = 0
+    except SystemExit as stop:
+        code = stop.code or 0
+    output = capfd.readouterr()
+    return code, output.out, output.err
+
+
+def test_simulate_verb_writes_pairs(monkeypatch, capfd, tmp_path, events):
+    monkeypatch.setattr("hardscatter.threads._threads", None)
+    output, paired = tmp_path / "crossings.root", tmp_path / "alone.parquet"
+    code, _, err = run(
+        monkeypatch, capfd, "simulate", "ttbar-semileptonic", output, "-n", 5, "--seed", 3, "--pileup", 30,
+        "--n-minbias", 400, "--paired", paired, "--step", 2,
+    )  # fmt: skip
+    assert code == 0, err
+    written, alone = hs.read(output), hs.read(paired)
+    assert ak.array_equal(written.candidates, events.candidates[:5], equal_nan=True)
+    assert ak.array_equal(alone.truth.met.pt, written.truth.met.pt)
+    assert hs.against_no_pileup(written, alone).truth.jets.ndim == 2
+    assert hs.resolution(written, {"puppi": hs.mitigate(written, "puppi")}, replicas=2).n_events == 5
+    code, out, _ = run(monkeypatch, capfd, "inspect", output, "--json")
+    assert code == 0
+    assert json.loads(out)["n_events"] == 5
+    assert "crossings: 4 of 5" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("nonsense", "out.root"), "no process 'nonsense'"),
+        (("qcd", "out.root", "--card", "nonsense"), "no detector card 'nonsense'"),
+        (("qcd", "out.root", "--pileup", "lots"), "pileup 'lots'"),
+        (("qcd", "out.txt",), ".parquet"),
+        (("qcd", "out.root", "--mass", "500"), "no mass to choose"),
+        (("qcd", "out.root", "-n", "0"), "at least 1"),
+        (("missing.cmnd", "out.root"), "missing.cmnd"),
+    ],
+)  # fmt: skip
+def test_wrong_simulations_get_one_sentence_and_leave_nothing(monkeypatch, capfd, tmp_path, arguments, words):
+    monkeypatch.setattr("hardscatter.threads._threads", None)
+    monkeypatch.chdir(tmp_path)
+    code, _, err = run(monkeypatch, capfd, "simulate", *arguments)
+    assert code == 1
+    lines = [line for line in err.strip().splitlines() if not line.startswith("#")]
+    assert len(lines) == 1
+    assert words in lines[0]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_script_may_ask_for_nothing_impossible():
+    with pytest.raises(HardscatterError, match="at least one process"):
+        hs.stream([])
