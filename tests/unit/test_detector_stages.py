@@ -162,7 +162,10 @@ def measured(interaction, pt, z, z_error):
     )
 
 
-RULES = VertexRules(min_track_pt=0.5, max_d0_significance=3.0, min_tracks=2, merging_distance=0.3, min_error=0.01)
+RULES = VertexRules(
+    min_track_pt=0.5, max_d0_significance=3.0, min_tracks=2, merging_distance=0.3, min_error=0.01,
+    max_significance=5.0, displaced_share=0.1, displacement=0.5, reach=3.0,
+)  # fmt: skip
 
 
 def test_a_vertex_is_the_weighted_mean_of_its_tracks():
@@ -178,9 +181,19 @@ def test_near_vertices_merge_and_a_hard_one_without_tracks_stays():
     assert vertices.z == pytest.approx([-7.0, 30.1])
 
 
-def test_a_track_goes_to_the_most_compatible_vertex():
-    tracks = measured([0] * 4, [1] * 4, [0.02, 0.9, 0.5, 5.0], [0.1, 0.1, 0.01, 0.1])
-    assert associate(tracks, Vertices(array(0.0, 1.0), array(0.01, 0.01)), 5.0).tolist() == [0, 1, -1, -1]
+def test_a_track_goes_to_the_most_probable_vertex():
+    even = np.ones((2, 5))
+    vertices = Vertices(array(0.0, 1.0), array(0.01, 0.01), even)
+    # on a vertex, near the other, between them but nearer to the second, displaced by 2 mm, out of reach
+    tracks = measured([0] * 5, [1] * 5, [0.02, 0.9, 0.55, 3.0, 5.0], [0.1, 0.1, 0.01, 0.1, 0.1])
+    assert associate(tracks, vertices, RULES).tolist() == [0, 1, 1, 1, -1]
+    # A hard track half-way between two vertices comes from the one that has hard tracks.
+    hard_leading = even.copy()
+    hard_leading[0, 4] = 20.0
+    between = measured([0, 0], [1, 30], [0.52, 0.52], [0.2, 0.2])
+    assert associate(between, vertices._replace(n_tracks=hard_leading), RULES).tolist() == [1, 0]
+    # A large error reaches further than the reach for displaced tracks.
+    assert associate(measured([0], [1], [-8.0], [2.0]), vertices, RULES).tolist() == [0]
 
 
 def test_delphes_never_loses_the_hard_scatter():

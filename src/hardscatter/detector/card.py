@@ -213,7 +213,11 @@ class Vertexing:
     min_error: Positive
     """Floor of the error of a vertex's z."""
     max_significance: Positive
-    """A track further from every vertex than this many standard deviations has none."""
+    reach: NotNegative
+    """A track further from every vertex than `max_significance` standard deviations and than `reach` has none."""
+    displaced_share: NotNegative
+    """Share of tracks that come from displaced decays, and the length scale of their distance from the vertex."""
+    displacement: Positive
 
 
 @dataclass(frozen=True, config=_CLOSED)

@@ -163,8 +163,9 @@ def _find_vertices(card: Card, charged: Charged, tracks: Tracks, interactions: I
         chosen = associate_as_delphes(interaction, charged.origin_z[tracks.source], leading_z, true_error)
     else:
         measured = MeasuredTracks(interaction, tracks.pt, d0, d0_error, z, z_error)
-        vertices = fit_vertices(measured, interactions.z, vertex_rules(card.vertexing))
-        chosen = associate(measured, vertices, card.vertexing.max_significance)
+        rules = vertex_rules(card.vertexing)
+        vertices = fit_vertices(measured, interactions.z, rules)
+        chosen = associate(measured, vertices, rules)
         leading_z, vertices_z = vertices.z[0], vertices.z
     if not card.tracker.impact.smear:
         d0_error, z_error = np.full_like(d0, np.nan), np.full_like(z, np.nan)

@@ -3,7 +3,14 @@
 A vertex is the inverse-variance mean of the measured z of its own collision's tracks. So which tracks make a vertex
 is taken from truth, where it lies is not; collisions without enough tracks have none, and vertices nearer to each
 other than the merging distance become one. The leading vertex is always the hard collision's, as in Delphes; a hard
-collision without tracks keeps its true z. Which vertex a track goes to uses no truth.
+collision without tracks keeps its true z.
+
+Which vertex a track goes to uses no truth: the vertex v of the largest posterior
+
+    n_v(pt) · [(1 − f) N(Δz; s) + f exp(−|Δz|/λ) / 2λ],   s² = σ_track² + σ_v²,
+
+with Δz the distance in z, n_v(pt) the number of tracks of similar pt that v holds (a hard track is rare in a pileup
+vertex), and f, λ the share and the length scale of tracks from displaced decays.
 """
 
 from __future__ import annotations
@@ -21,14 +28,22 @@ from hardscatter.events import LEADING, NO_VERTEX, PILEUP
 Floats = NDArray[np.float64]
 
 
+# Tracks are of similar pt within these edges (GeV).
+_PT_EDGES = np.array([1.0, 2.0, 4.0, 8.0])
+
+
 class VertexRules(NamedTuple):
-    """Numbers of the card that the kernel needs."""
+    """Numbers of the card that the kernels need."""
 
     min_track_pt: float
     max_d0_significance: float
     min_tracks: int
     merging_distance: float
     min_error: float
+    max_significance: float
+    displaced_share: float
+    displacement: float
+    reach: float
 
 
 class Vertices(NamedTuple):
@@ -36,6 +51,8 @@ class Vertices(NamedTuple):
 
     z: Floats
     error: Floats
+    n_tracks: Floats
+    """Tracks of each vertex by pt, shape (vertices, pt bins), smoothed with those of the mean vertex."""
 
 
 class MeasuredTracks(NamedTuple):
@@ -52,8 +69,9 @@ class MeasuredTracks(NamedTuple):
 def vertex_rules(card: Vertexing) -> VertexRules:
     """Flatten the card for the kernel."""
     return VertexRules(
-        card.min_track_pt, card.max_d0_significance, card.min_tracks, card.merging_distance, card.min_error
-    )
+        card.min_track_pt, card.max_d0_significance, card.min_tracks, card.merging_distance, card.min_error,
+        card.max_significance, card.displaced_share, card.displacement, card.reach,
+    )  # fmt: skip
 
 
 @kernel
@@ -62,6 +80,7 @@ def fit_vertices(tracks: MeasuredTracks, true_z: Floats, rules: VertexRules) -> 
     n = len(true_z)
     count, weight = np.zeros(n, dtype=np.int64), np.zeros(n)
     mean, sum_pt2 = np.zeros(n), np.zeros(n)
+    by_pt = np.zeros((n, len(_PT_EDGES) + 1))
     for i in range(len(tracks.pt)):
         k = tracks.interaction[i]
         if tracks.pt[i] < rules.min_track_pt or abs(tracks.d0[i]) > rules.max_d0_significance * tracks.d0_error[i]:
@@ -71,9 +90,11 @@ def fit_vertices(tracks: MeasuredTracks, true_z: Floats, rules: VertexRules) -> 
         weight[k] += w
         mean[k] += w * tracks.z[i]
         sum_pt2[k] += tracks.pt[i] ** 2
+        by_pt[k, _pt_bin(tracks.pt[i])] += 1.0
     largest = 1.0 / rules.min_error**2
     sum_pt2[0] = math.inf
     z, w, n_kept = np.empty(n), np.empty(n), 0
+    n_tracks = np.zeros_like(by_pt)
     for k in np.argsort(-sum_pt2):
         if count[k] < rules.min_tracks and k != 0:
             continue
@@ -84,27 +105,50 @@ def fit_vertices(tracks: MeasuredTracks, true_z: Floats, rules: VertexRules) -> 
             if abs(z[other] - here) < rules.merging_distance:
                 z[other] = (w[other] * z[other] + own * here) / (w[other] + own)
                 w[other] = min(w[other] + own, largest)
+                n_tracks[other] += by_pt[k]
                 merged = True
                 break
         if not merged:
             z[n_kept], w[n_kept] = here, own
+            n_tracks[n_kept] = by_pt[k]
             n_kept += 1
-    return Vertices(z[:n_kept], 1.0 / np.sqrt(w[:n_kept]))
+    n_tracks = n_tracks[:n_kept]
+    for b in range(n_tracks.shape[1]):
+        # One track shared by all vertices is added: a vertex without a track of that pt may still have had one.
+        n_tracks[:, b] += (n_tracks[:, b].sum() + 1.0) / max(n_kept, 1)
+    return Vertices(z[:n_kept], 1.0 / np.sqrt(w[:n_kept]), n_tracks)
 
 
 @kernel
-def associate(tracks: MeasuredTracks, vertices: Vertices, max_significance: float) -> NDArray[np.int32]:
-    """Return the vertex of smallest |z − z_vertex|/√(σ² + σ_vertex²) for each track, `NO_VERTEX` if none is near."""
+def associate(tracks: MeasuredTracks, vertices: Vertices, rules: VertexRules) -> NDArray[np.int32]:
+    """Return the vertex of the largest posterior for each track, `NO_VERTEX` where none is within reach.
+
+    A vertex is within reach if it is nearer than `max_significance` standard deviations or `reach` (mm).
+    """
     chosen = np.full(len(tracks.z), NO_VERTEX, dtype=np.int32)
     for i in range(len(tracks.z)):
-        best = max_significance**2
-        variance = tracks.z_error[i] ** 2
+        best = 0.0
+        b = _pt_bin(tracks.pt[i])
         for v in range(len(vertices.z)):
-            significance2 = (tracks.z[i] - vertices.z[v]) ** 2 / (variance + vertices.error[v] ** 2)
-            if significance2 < best:
-                best = significance2
+            distance = abs(tracks.z[i] - vertices.z[v])
+            spread = math.sqrt(tracks.z_error[i] ** 2 + vertices.error[v] ** 2)
+            if distance > max(rules.max_significance * spread, rules.reach):
+                continue
+            prompt = math.exp(-0.5 * (distance / spread) ** 2) / (math.sqrt(2.0 * math.pi) * spread)
+            displaced = math.exp(-distance / rules.displacement) / (2.0 * rules.displacement)
+            density = (1.0 - rules.displaced_share) * prompt + rules.displaced_share * displaced
+            if vertices.n_tracks[v, b] * density > best:
+                best = vertices.n_tracks[v, b] * density
                 chosen[i] = v
     return chosen
+
+
+@kernel
+def _pt_bin(pt: float) -> int:
+    place = 0
+    while place < len(_PT_EDGES) and pt > _PT_EDGES[place]:
+        place += 1
+    return place
 
 
 def associate_as_delphes(
