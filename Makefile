@@ -8,10 +8,13 @@ export MPLBACKEND := agg
 
 .PHONY: demo test check lint clean
 
+# From protons to the picture: the first time with its own libraries of collisions, kept in demo_output/libraries.
+demo: export HARDSCATTER_CACHE := demo_output/libraries
 demo: $(READY)
-	@rm -rf demo_output && mkdir -p demo_output
-	$(BIN)/hardscatter mitigate examples/delphes_ttbar_pu140.root demo_output/mitigated.parquet --method all
-	$(BIN)/hardscatter evaluate demo_output/mitigated.parquet --event 11 --figure demo_output/first_light.png
+	@mkdir -p demo_output
+	$(BIN)/hardscatter simulate ttbar-semileptonic demo_output/crossings.parquet -n 100 --pileup 140 --n-minbias 5000 --overwrite
+	$(BIN)/hardscatter mitigate demo_output/crossings.parquet demo_output/mitigated.parquet --method all --overwrite
+	$(BIN)/hardscatter evaluate demo_output/mitigated.parquet --event 3 --figure demo_output/first_light.png
 	@echo "The picture: demo_output/first_light.png (and .pdf); the weights: demo_output/mitigated.parquet"
 	@if [ -t 1 ]; then (xdg-open demo_output/first_light.png || open demo_output/first_light.png) >/dev/null 2>&1 || true; fi
 

@@ -84,7 +84,7 @@ def inspect(path: File, json: Json = False, particle_flow: ParticleFlow = None, 
 
 @app.command()
 def simulate(
-    process: Annotated[str, typer.Argument(help="A named process, or the path of a Pythia .cmnd file.")],
+    process: Annotated[str, typer.Argument(help="A named process, a Pythia .cmnd file, or a HepMC file.")],
     output: Annotated[Path, typer.Argument(help="Where to write: .parquet or .root.")],
     n: Annotated[int, typer.Option("-n", help="Number of crossings.")] = 100,
     pileup: Annotated[str, typer.Option(help="Mean number of interactions, or fixed:140, or flat:0-200.")] = "140",

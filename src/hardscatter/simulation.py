@@ -7,8 +7,10 @@ crossings are mixed from them on the fly.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import awkward as ak
@@ -20,7 +22,7 @@ from hardscatter.detector import simulate_crossings as crossings_of
 from hardscatter.detector import simulate_pairs as pairs_of
 from hardscatter.errors import SettingsError
 from hardscatter.events import Events, concatenate, flat
-from hardscatter.generate import Collisions, Generation, build
+from hardscatter.generate import Collisions, Generation, build, iterate_hepmc
 from hardscatter.io import Writer
 from hardscatter.jets import cluster_momenta
 from hardscatter.jets.momenta import four_momenta
@@ -33,6 +35,8 @@ MINBIAS = 20_000
 
 TRUTH_JETS = (("jets", 0.4, 15.0), ("fat_jets", 0.8, 200.0))
 """Truth jets: field of ``truth``, anti-kT radius, least pt (GeV), as in the Delphes samples."""
+
+_HEPMC = re.compile(r"\.hepmc[23]?(\.gz)?$")
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being made, how much is ready, and how much is wanted."""
@@ -55,7 +59,8 @@ def simulate(
     Parameters
     ----------
     process
-        A named process (see `hardscatter.generate.processes`) or the path of a Pythia ``.cmnd`` file.
+        A named process (see `hardscatter.generate.processes`), the path of a Pythia ``.cmnd`` file, or a HepMC file
+        of any generator (``.hepmc``, ``.hepmc3``, also ``.gz``) with at least `n` collisions.
     n
         Number of crossings, one for each hard collision.
     pileup
@@ -230,7 +235,9 @@ class _Simulation:
         progress: Progress | None,
         generation: dict[str, Any],
     ) -> None:
-        self.hard = Generation.of(process, seed=seed, **generation)
+        self.hard: Generation | Path = (
+            Path(process) if _HEPMC.search(str(process)) else Generation.of(process, seed=seed, **generation)
+        )
         shared = {name: generation[name] for name in ("energy", "tune") if name in generation}
         self.minbias = Generation("minbias", seed=seed, **shared)
         self.pileup = pileup_of(pileup)
@@ -245,7 +252,9 @@ class _Simulation:
         return prepare(library.load(slice(self.n_minbias)), self.card)
 
     def collisions(self, n: int) -> Collisions:
-        """Return the first `n` hard collisions of the library, built or reused."""
+        """Return the first `n` hard collisions of the HepMC file, or of the library, built or reused."""
+        if isinstance(self.hard, Path):
+            return _from_hepmc(self.hard, n)
         library = build(self.hard, n, workers=self.workers, on_collisions=self._tell(self.hard.process))
         return library.load(slice(n))
 
@@ -275,6 +284,15 @@ class _Simulation:
                 self.progress(what, ready, wanted)
 
         return tell
+
+
+def _from_hepmc(path: Path, n: int) -> Collisions:
+    parts: list[Collisions] = []
+    for part in iterate_hepmc(path, step=min(n, 1000)):
+        parts.append(part)
+        if sum(map(len, parts)) >= n:
+            return Collisions.concatenate(parts).select(slice(n))
+    raise SettingsError(f"{path} holds {sum(map(len, parts))} collisions, not {n}: ask for fewer crossings.")
 
 
 def _endless(

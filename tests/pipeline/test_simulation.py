@@ -170,3 +170,29 @@ def test_wrong_simulations_get_one_sentence_and_leave_nothing(monkeypatch, capfd
 def test_a_script_may_ask_for_nothing_impossible():
     with pytest.raises(HardscatterError, match="at least one process"):
         hs.stream([])
+
+
+def test_collisions_of_another_generator_come_by_hepmc(tmp_path):
+    pyhepmc = pytest.importorskip("pyhepmc")
+    path = tmp_path / "two.hepmc3"
+    with pyhepmc.open(path, "w") as file:
+        for number in range(2):
+            file.write(_back_to_back(pyhepmc, number))
+    events = hs.simulate(path, 2, pileup=0)
+    assert ak.all(events.truth.met.pt < 1e-3)
+    assert ak.to_list(ak.num(events.truth.jets)) == [2, 2]
+    with pytest.raises(SettingsError, match="holds 2 collisions, not 3"):
+        hs.simulate(path, 3, pileup=0)
+
+
+def _back_to_back(pyhepmc, number):
+    """Two photons of 50 GeV back to back, from two protons."""
+    event = pyhepmc.GenEvent(pyhepmc.Units.GEV, pyhepmc.Units.MM)
+    event.event_number = number
+    vertex = pyhepmc.GenVertex((0, 0, 0, 0))
+    for pz in (7000.0, -7000.0):
+        vertex.add_particle_in(pyhepmc.GenParticle((0, 0, pz, 7000.0), 2212, 4))
+    for px in (50.0, -50.0):
+        vertex.add_particle_out(pyhepmc.GenParticle((px, 0, 0, 50.0), 22, 1))
+    event.add_vertex(vertex)
+    return event
