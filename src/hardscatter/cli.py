@@ -5,11 +5,11 @@ Errors that a user can act on are printed as one sentence, with exit code 1; usa
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TextIO
 
 import typer
 
@@ -194,7 +194,7 @@ def evaluate(
     figure: Annotated[Path | None, typer.Option(help="Draw a page with one crossing and the responses.")] = None,
     event: Annotated[int, typer.Option(help="The crossing to draw.")] = 0,
     paired: Annotated[
-        Path | None, typer.Option(help="The same hard collisions without pileup: compare with them, not with truth.")
+        Path | None, typer.Option(help="The same hard collisions without pileup: compare with them as well.")
     ] = None,
     replicas: Annotated[int, typer.Option(help="Bootstrap replicas over events.")] = 400,
     particle_flow: ParticleFlow = None,
@@ -218,15 +218,26 @@ def evaluate(
     from hardscatter.report.terminal import on_terminal, progress, say, show_json, show_tables
 
     names = None if method is None else _method_ids(method)
+    if figure is not None:
+        from hardscatter.report.first_light import check
+
+        check(path, event, figure)
     with progress("evaluating", _total(path, entries)) as advance:
         evaluation = evaluate(
             path, names, entries=entries, step=step, paired=paired, replicas=replicas, particle_flow=particle_flow,
             on_events=advance,
         )  # fmt: skip
     if json:
-        show_json({"file": str(path), "version": __version__, **evaluation.table.to_dict()})
+        document = {"file": str(path), "version": __version__, **evaluation.table.to_dict()}
+        if evaluation.paired is not None:
+            document["against_no_pileup"] = {"file": str(paired), **evaluation.paired.to_dict()}
+        show_json(document)
     else:
-        show_tables(resolution_tables(evaluation.table, with_error_in_brackets if on_terminal() else with_error))
+        write = with_error_in_brackets if on_terminal() else with_error
+        show_tables(resolution_tables(evaluation.table, write))
+        if evaluation.paired is not None:
+            say("against the same collisions without pileup:")
+            show_tables(resolution_tables(evaluation.paired, write))
     if figure is not None:
         from hardscatter.report.first_light import draw, save
 
@@ -290,11 +301,11 @@ def convert(
 
 def _method_ids(names: list[str]) -> list[str]:
     """Return method ids without repeats; `all` stands for one of each (aliases left out)."""
-    from hardscatter.pileup import methods
+    from hardscatter.pileup import one_of_each
 
     chosen: list[str] = []
     for name in names:
-        chosen += [entry for entry in methods() if entry != "puppi:cms-phase2"] if name == "all" else [name]
+        chosen += one_of_each() if name == "all" else [name]
     return list(dict.fromkeys(chosen))
 
 
@@ -305,23 +316,28 @@ def _total(path: Path, entries: int | None) -> int:
     return total if entries is None else min(total, entries)
 
 
-@contextmanager
-def _one_sentence() -> Iterator[None]:
-    """Turn errors that a user can act on into one line and an exit code."""
+def main() -> None:
+    """Run the command line; whatever stops it, one line says so and nothing half-written is left."""
+    for name, code in (("SIGTERM", 143), ("SIGHUP", 129)):  # a batch system's way to say stop: unwind, as Ctrl-C does
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), lambda *_, code=code: sys.exit(code))
+    if sys.stdout is None:  # closed by the caller
+        sys.stdout = _nowhere()
     try:
-        yield
+        app()
+        sys.stdout.flush()
     except HardscatterError as problem:
         print(f"hardscatter: {problem}", file=sys.stderr)
         sys.exit(1)
-    except KeyboardInterrupt:
-        print("hardscatter: interrupted; nothing half-written is left.", file=sys.stderr)
-        sys.exit(130)
-    except BrokenPipeError:  # the reader of our output went away, as `head` does
-        sys.stderr.close()
-        sys.exit(0)
+    except OSError as problem:
+        print(f"hardscatter: the output cannot be written ({problem.strerror}).", file=sys.stderr)
+        sys.stdout = _nowhere()  # else Python complains once more at exit
+        sys.exit(1)
+    except SystemExit as stop:
+        if stop.code in (129, 130, 143):
+            print("hardscatter: interrupted; nothing half-written is left.", file=sys.stderr)
+        raise
 
 
-def main() -> None:
-    """Run the command line."""
-    with _one_sentence():
-        app()
+def _nowhere() -> TextIO:
+    return Path(os.devnull).open("w", encoding="utf-8")

@@ -25,10 +25,19 @@ from typing import Any
 
 import awkward as ak
 import numpy as np
-from numpy.typing import NDArray
 
+from hardscatter.checks import (
+    KINEMATICS,
+    TRACK_FIELDS,
+    checked_candidates,
+    checked_event_column,
+    checked_truth,
+)
+from hardscatter.checks import checked_fraction as checked_fraction
 from hardscatter.errors import InvalidEventsError, MissingFieldError
-from hardscatter.geometry.angles import wrap_phi
+from hardscatter.jagged import flat as flat
+from hardscatter.jagged import jagged_like as jagged_like
+from hardscatter.jagged import offsets_of as offsets_of
 
 LEADING = 0
 """Value of ``candidates.vertex`` for the leading vertex, the hard scatter's."""
@@ -39,13 +48,9 @@ PILEUP = 1
 NO_VERTEX = -1
 """Value for a candidate without a vertex: every neutral, and a charged one that fits none."""
 
-KINEMATICS = ("pt", "eta", "phi", "energy")
 COMPULSORY = (*KINEMATICS, "charge", "vertex")
-TRACK_FIELDS = ("d0", "dz", "d0_error", "dz_error")
-IDENTITY = ("run", "lumi", "event", "process", "pileup")
-
-_INTEGERS = {"charge": np.int8, "vertex": np.int32, "pdg_id": np.int32}
-_EVENT_INTEGERS = {"n_vertices": np.int32, "run": np.int64, "lumi": np.int64, "event": np.int64}
+CANDIDATE_FIELDS = (*COMPULSORY, "pdg_id", *TRACK_FIELDS)
+EVENT_FIELDS = ("n_vertices", "rho", "run", "lumi", "event", "process", "pileup", "vertices")
 
 _REMEDIES = {
     "candidates": "pass it to hs.from_candidates",
@@ -205,24 +210,45 @@ def from_candidates(
         "pt": pt, "eta": eta, "phi": phi, "energy": energy, "charge": charge, "vertex": vertex,
         "pdg_id": pdg_id, "d0": d0, "dz": dz, "d0_error": d0_error, "dz_error": dz_error,
     }  # fmt: skip
-    columns = {name: _column(f"candidates.{name}", name, value) for name, value in given.items() if value is not None}
+    for name in COMPULSORY:
+        if given[name] is None:
+            raise InvalidEventsError(f"candidates.{name} is None: kinematics, charge and vertex are compulsory.")
+    columns = checked_candidates({name: value for name, value in given.items() if value is not None})
     counts = np.asarray(ak.num(columns["pt"], axis=1))
-    for name, column in columns.items():
-        _check_aligned(f"candidates.{name}", column, counts)
-    _check_candidates(columns)
-    columns["phi"] = jagged_like(wrap_phi(flat(columns["phi"])), columns["phi"])
 
     fields: dict[str, Any] = {"candidates": ak.zip(columns, depth_limit=2)}
     if weights:
         checked = {name: checked_fraction(f"weights.{name}", value, counts) for name, value in weights.items()}
         fields["weights"] = ak.zip(checked, depth_limit=2)
-    for name, value in {"n_vertices": n_vertices, "rho": rho, "run": run, "lumi": lumi, "event": event,
-                        "process": process, "pileup": pileup, "vertices": vertices}.items():  # fmt: skip
+    about_events = (n_vertices, rho, run, lumi, event, process, pileup, vertices)
+    for name, value in zip(EVENT_FIELDS, about_events, strict=True):
         if value is not None:
-            fields[name] = _event_column(name, value, len(counts))
+            fields[name] = checked_event_column(name, value, len(counts))
     if truth is not None:
-        fields["truth"] = _truth_record(truth, counts)
+        fields["truth"] = checked_truth(truth, counts)
     return Events(ak.zip(fields, depth_limit=1), metadata)
+
+
+def checked(events: Events) -> Events:
+    """Return events that came from elsewhere, such as a file that somebody may have edited, checked as on entry.
+
+    Fields that the event model does not know are kept as they are. Nothing changes in events that are right.
+
+    Raises
+    ------
+    InvalidEventsError
+        As `from_candidates`.
+    """
+    array = events.array
+    candidates = array["candidates"]
+    known: dict[str, Any] = {name: candidates[name] for name in candidates.fields if name in CANDIDATE_FIELDS}
+    known |= {name: array[name] for name in array.fields if name in (*EVENT_FIELDS, "truth")}
+    if "weights" in array.fields:
+        known["weights"] = {name: array["weights"][name] for name in array["weights"].fields}
+    right = from_candidates(**known).array
+    columns = {name: right["candidates"][name] if name in known else candidates[name] for name in candidates.fields}
+    whole = {name: right[name] if name in right.fields else array[name] for name in array.fields}
+    return Events(ak.zip({**whole, "candidates": ak.zip(columns, depth_limit=2)}, depth_limit=1), events.metadata)
 
 
 def with_weights(events: Events, name: str, weights: Any, settings: Mapping[str, Any] | None = None) -> Events:
@@ -264,143 +290,17 @@ def concatenate(parts: Sequence[Events]) -> Events:
     """
     if not parts:
         raise InvalidEventsError("concatenate() needs at least one batch of events.")
+    first = _paths(parts[0].array)
     for part in parts[1:]:
-        if part.fields != parts[0].fields:
+        differing = sorted(first ^ _paths(part.array))
+        if differing:
             raise InvalidEventsError(
-                f"batches hold different fields ({', '.join(parts[0].fields)} and {', '.join(part.fields)}): "
-                "read them from files of one kind."
+                f"batches hold different fields ({', '.join(differing)} only in some): take files of one kind."
             )
     return Events(ak.concatenate([part.array for part in parts]), parts[0].metadata)
 
 
-def flat(jagged: ak.Array, dtype: Any = None) -> NDArray[Any]:
-    """Return all values of a jagged array in one contiguous NumPy array, for kernels."""
-    values = ak.to_numpy(ak.flatten(jagged, axis=1), allow_missing=False)
-    return np.ascontiguousarray(values, dtype=dtype)
-
-
-def offsets_of(jagged: ak.Array) -> NDArray[np.int64]:
-    """Return where each event starts in the flat array, and the total at the end: shape (events + 1,)."""
-    offsets = np.zeros(len(jagged) + 1, dtype=np.int64)
-    np.cumsum(ak.to_numpy(ak.num(jagged, axis=1)), out=offsets[1:])
-    return offsets
-
-
-def jagged_like(values: NDArray[Any], like: ak.Array) -> ak.Array:
-    """Return flat `values` with the event structure of the jagged array `like`."""
-    return ak.unflatten(values, ak.num(like, axis=1))
-
-
-def _column(label: str, name: str, value: Any) -> ak.Array:
-    """Turn what the caller gave into a jagged array of the dtype that the event model wants."""
-    column = _as_jagged(label, value)
-    if name in _INTEGERS:
-        values = ak.to_numpy(ak.flatten(column, axis=1)).astype(np.float64)
-        _check(label, column, np.isfinite(values) & (values == np.round(values)), "must be a whole number",
-               "give integers")  # fmt: skip
-        return ak.values_astype(column, _INTEGERS[name])
-    values = ak.to_numpy(ak.flatten(column, axis=1))
-    return column if values.dtype in (np.float32, np.float64) else ak.values_astype(column, np.float64)
-
-
-def _as_jagged(label: str, value: Any) -> ak.Array:
-    """Return `value` as a packed list-of-lists array without missing entries."""
-    try:
-        array = value if isinstance(value, ak.Array) else ak.Array(value)
-    except (TypeError, ValueError, RuntimeError) as problem:
-        raise InvalidEventsError(f"{label} cannot be read as a jagged array of numbers ({problem}).") from None
-    if len(array) == 0 and array.ndim != 2:
-        array = ak.Array(np.zeros((0, 0)))
-    if array.ndim != 2:
-        raise InvalidEventsError(
-            f"{label} has {array.ndim} dimension(s): give one list of candidates for each event (events × candidates)."
-        )
-    if ak.any(ak.is_none(array, axis=0)) or ak.any(ak.is_none(array, axis=1)):
-        raise InvalidEventsError(f"{label} has missing entries: drop them first (for example with ak.drop_none).")
-    array = ak.to_packed(ak.from_regular(ak.drop_none(ak.drop_none(array, axis=1), axis=0), axis=1))
-    values = ak.flatten(array, axis=1)
-    if values.layout.is_unknown:  # [[], []]: no value to tell a type from; typed empty lists keep their type
-        return ak.unflatten(np.zeros(0), ak.num(array, axis=1))
-    if values.ndim != 1 or values.layout.is_record or ak.to_numpy(values).dtype.kind not in "fiub":
-        raise InvalidEventsError(f"{label} does not hold numbers (its type is {array.type}).")
-    return array
-
-
-def _event_column(name: str, value: Any, n_events: int) -> ak.Array:
-    column = value if isinstance(value, ak.Array) else ak.Array(value)
-    if len(column) != n_events:
-        raise InvalidEventsError(f"{name} has {len(column)} entries for {n_events} events: give one an event.")
-    if name in _EVENT_INTEGERS:
-        return ak.values_astype(column, _EVENT_INTEGERS[name])
-    return column
-
-
-def _truth_record(truth: Mapping[str, Any], counts: NDArray[Any]) -> ak.Array:
-    names = truth.fields if isinstance(truth, ak.Array) else list(truth)
-    fields: dict[str, Any] = {}
-    for name in names:
-        if name == "hard_fraction":
-            fields[name] = checked_fraction("truth.hard_fraction", truth[name], counts, dtype=None)
-        else:
-            value = truth[name]
-            if isinstance(value, Mapping):  # {"pt": …, "phi": …} of each event or of each jet
-                value = ak.zip({key: ak.Array(column) for key, column in value.items()})
-            fields[name] = _event_column(f"truth.{name}", value, len(counts))
-    if not fields:
-        raise InvalidEventsError("truth is empty: leave it out or give at least one field, such as hard_fraction.")
-    return ak.zip(fields, depth_limit=1)
-
-
-def checked_fraction(label: str, value: Any, counts: NDArray[Any], dtype: Any = np.float32) -> ak.Array:
-    """Return `value` as a jagged array in [0, 1] with `counts` entries an event, or raise a sentence about `label`."""
-    column = _as_jagged(label, value)
-    _check_aligned(label, column, counts)
-    values = flat(column, np.float64)
-    _check(label, column, np.isfinite(values) & (values >= 0) & (values <= 1), "must lie in [0, 1]",
-           "clip or recompute it")  # fmt: skip
-    return column if dtype is None else ak.values_astype(column, dtype)
-
-
-def _check_aligned(label: str, column: ak.Array, counts: NDArray[Any]) -> None:
-    found = np.asarray(ak.num(column, axis=1))
-    if len(found) != len(counts):
-        raise InvalidEventsError(
-            f"{label} has {len(found)} events, candidates.pt has {len(counts)}: give every field the same events."
-        )
-    wrong = np.flatnonzero(found != counts)
-    if len(wrong):
-        first = int(wrong[0])
-        raise InvalidEventsError(
-            f"{label} of event {first} has {found[first]} entries for {counts[first]} candidates: "
-            "give one value for each candidate, in the same order."
-        )
-
-
-def _check_candidates(columns: Mapping[str, ak.Array]) -> None:
-    for name in KINEMATICS:
-        values = flat(columns[name])
-        _check(f"candidates.{name}", columns[name], np.isfinite(values), "must be finite",
-               "drop such candidates before")  # fmt: skip
-    for name in ("pt", "energy"):
-        _check(f"candidates.{name}", columns[name], flat(columns[name]) > 0, "must be above 0 GeV",
-               "drop such candidates before")  # fmt: skip
-    _check("candidates.charge", columns["charge"], np.abs(flat(columns["charge"])) <= 1, "must be −1, 0 or 1",
-           "give the charge in units of e")  # fmt: skip
-    _check("candidates.vertex", columns["vertex"], flat(columns["vertex"]) >= NO_VERTEX,
-           "must be 0 (leading), > 0 (pileup) or −1 (none)", "use −1 for a candidate without a vertex")  # fmt: skip
-    for name in TRACK_FIELDS:
-        if name in columns:
-            _check(f"candidates.{name}", columns[name], ~np.isinf(flat(columns[name])), "must not be infinite",
-                   "use NaN where there is no track")  # fmt: skip
-
-
-def _check(label: str, column: ak.Array, good: NDArray[np.bool_], rule: str, remedy: str) -> None:
-    """Raise a sentence about the first value that is not good, with the event it stands in."""
-    if good.all():
-        return
-    position = int(np.flatnonzero(~good)[0])
-    event = int(np.searchsorted(offsets_of(column), position, side="right") - 1)
-    value = ak.flatten(column, axis=1)[position]
-    n_bad = int((~good).sum())
-    more = f" (and {n_bad - 1} more)" if n_bad > 1 else ""
-    raise InvalidEventsError(f"{label} is {value} in event {event}{more}: it {rule}; {remedy}.")
+def _paths(array: ak.Array, prefix: str = "") -> set[str]:
+    """Return the dotted names of all fields."""
+    names = {prefix + name for name in array.fields}
+    return names.union(*(_paths(array[name], f"{prefix}{name}.") for name in array.fields))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-import shutil
+import math
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import awkward as ak
@@ -18,6 +20,8 @@ import uproot
 import hardscatter as hs
 from hardscatter import cli
 from helpers import toy_events
+
+PROGRAM = str(Path(sys.executable).parent / "hardscatter")
 
 
 @pytest.fixture
@@ -207,6 +211,98 @@ def test_existing_output_is_kept_unless_told(run, toy_file, tmp_path):
     assert len(hs.read(output)) == 5
 
 
+def edited(path, change):
+    """Write a file of ours after somebody changed its arrays."""
+    table = pq.read_table(path)
+    array = change(ak.from_arrow(table))
+    new = ak.to_arrow_table(array, extensionarray=False, list_to32=True)
+    pq.write_table(new.replace_schema_metadata(table.schema.metadata), path)
+    return path
+
+
+def test_edited_files_are_checked_like_any_input(run, toy_file, tmp_path):
+    turned = edited(toy_file, lambda array: ak.with_field(array, array["candidates", "phi"] + 7, ("candidates", "phi")))
+    assert ak.all(abs(hs.read(turned).candidates.phi) <= np.pi)
+    for field, value in ((("candidates", "eta"), 800.0), (("truth", "hard_fraction"), 1.5), (("n_vertices",), -3)):
+        hs.write(toy_file, toy_events(5, 80), overwrite=True)
+        edited(toy_file, lambda array, field=field, value=value: ak.with_field(array, 0 * array[field] + value, field))
+        for verb in ("inspect", "mitigate", "evaluate"):
+            arguments = [tmp_path / "out.root"] if verb == "mitigate" else []
+            code, out, err = run(verb, toy_file, *arguments)
+            assert code == 1
+            assert "Traceback" not in out + err
+            assert ".".join(field) in err
+
+
+def test_inspect_json_with_an_empty_event(run, tmp_path):
+    columns = {name: [[], [1.0]] for name in ("pt", "eta", "phi", "energy", "charge", "vertex")}
+    truth = {"hard_fraction": [[], [1.0]], "met": {"pt": [math.nan, 1.0], "phi": [math.nan, 0.0]}}
+    hs.write(tmp_path / "one.parquet", hs.from_candidates(**columns, truth=truth))
+    code, out, _ = run("inspect", tmp_path / "one.parquet", "--json")
+    assert code == 0
+    assert json.loads(out)["truth"]["mean hard_fraction"] == 0.5
+
+
+def test_pairs_are_a_second_column(run, delphes_file):
+    paired = delphes_file.with_name("delphes_ttbar_pu0.root")
+    code, out, _ = run("evaluate", delphes_file, "-m", "chs", "-n", 3, "--paired", paired, "--json", "--replicas", 2)
+    assert code == 0
+    table = json.loads(out)
+    assert table["against_no_pileup"]["n_events"] == table["n_events"] == 3
+    assert table["against_no_pileup"]["estimates"]["chs"]["met"] != table["estimates"]["chs"]["met"]
+
+
+def test_pairs_of_other_length_are_refused(run, toy_file, delphes_file):
+    code, _, err = run("evaluate", toy_file, "-m", "chs", "--paired", delphes_file)
+    assert code == 1
+    assert "has 5 events" in only_sentence(err)
+    assert "has 24" in only_sentence(err)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--replicas", 0), "replicas"), (("--event", 99, "--figure", "f.png"), "no event 99"),
+        (("--figure", "res.v2"), ".png or .pdf"), (("--figure", "/proc/nowhere/f.png"), "cannot be written"),
+        (("--step", 0), "step is 0"),
+    ],
+)  # fmt: skip
+def test_wrong_settings_are_found_before_any_work(run, toy_file, options, words, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run("evaluate", toy_file, "-m", "chs", *options)
+    assert code == 1
+    assert words in only_sentence(err)
+    assert out == ""
+    assert run("inspect", toy_file, "--step", 0)[0] == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGINT", 130), ("SIGHUP", 129)])
+def test_a_stopped_run_leaves_nothing(delphes_file, tmp_path, name, code):
+    process = subprocess.Popen(
+        [PROGRAM, "mitigate", str(delphes_file), str(tmp_path / "out.parquet"), "-m", "all", "--step", "1"],
+        stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    while not any(path.suffix == ".partial" for path in tmp_path.iterdir()):
+        time.sleep(0.05)
+        assert process.poll() is None
+    process.send_signal(getattr(signal, name))
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert "interrupted; nothing half-written is left" in error
+    assert "Traceback" not in error
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_output_that_cannot_be_written():
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run([PROGRAM, "methods"], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "cannot be written" in done.stderr
+
+
 def test_evaluate_without_truth_says_so(run, tmp_path):
     hs.write(tmp_path / "data.parquet", toy_events(2).without_truth())
     code, _, err = run("evaluate", tmp_path / "data.parquet")
@@ -216,9 +312,8 @@ def test_evaluate_without_truth_says_so(run, tmp_path):
 
 def test_output_without_a_terminal_is_plain_and_json_is_clean(delphes_file):
     """As in a batch job: no colours, no bars, and nothing but JSON on stdout (FastJet prints its banner on stderr)."""
-    program = shutil.which("hardscatter", path=str(Path(sys.executable).parent))
     done = subprocess.run(
-        [program, "evaluate", str(delphes_file), "-n", "1", "-m", "chs", "--json", "--replicas", "2"],
+        [PROGRAM, "evaluate", str(delphes_file), "-n", "1", "-m", "chs", "--json", "--replicas", "2"],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     json.loads(done.stdout)

@@ -65,6 +65,13 @@ def test_precision_is_kept():
         ("eta", [[1.0, None], [], [3.0]], ["candidates.eta", "missing entries"]),
         ("eta", [["a", "b"], [], ["c"]], ["candidates.eta", "numbers"]),
         ("dz", [[math.inf, 1.0], [], [1.0]], ["candidates.dz", "infinite"]),
+        ("eta", [[1.0, 800.0], [], [3.0]], ["candidates.eta", "800", "event 0", "±20"]),
+        ("vertex", [[0, 2**32], [], [1]], ["candidates.vertex", "whole number"]),
+        ("charge", [[256, 1], [], [1]], ["candidates.charge", "256"]),
+        ("pdg_id", [[10**12, 1], [], [1]], ["candidates.pdg_id", "whole number"]),
+        ("pt", None, ["candidates.pt", "compulsory"]),
+        ("eta", "eta", ["candidates.eta", "lists of numbers"]),
+        ("eta", {1: 2}, ["candidates.eta"]),
     ],
 )
 def test_bad_values_are_named(field, value, words):
@@ -84,6 +91,32 @@ def test_hard_fraction_must_lie_in_zero_to_one(fraction):
 def test_per_event_fields_need_one_entry_an_event():
     with pytest.raises(InvalidEventsError, match="n_vertices has 2 entries for 3 events"):
         hs.from_candidates(**GOOD, n_vertices=[1, 2])
+
+
+@pytest.mark.parametrize(
+    "n_vertices", [[1, math.nan, 2], [1, -5, 2], [1, None, 2], [1, 2.5, 3], [[1], [2], [3]], 140, "many", [1, 2**40, 2]]
+)
+def test_n_vertices_is_a_whole_number_for_each_event(n_vertices):
+    with pytest.raises(InvalidEventsError, match="n_vertices") as raised:
+        hs.from_candidates(**GOOD, n_vertices=n_vertices)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "truth",
+    [
+        [1], {}, {"jets": [[], [], []]}, {"jets": [{"pt": 1.0}] * 3}, {"met": [1.0, 2.0, 3.0]},
+        {"fat_jets": [[{"pt": 1.0, "eta": 0.0, "phi": 0.0}], [], []]}, {"met": {"pt": [1.0], "phi": [0.0]}},
+    ],
+)  # fmt: skip
+def test_truth_has_the_fields_that_measurements_need(truth):
+    with pytest.raises(InvalidEventsError, match="truth"):
+        hs.from_candidates(**GOOD, truth=truth)
+
+
+def test_arrays_of_objects_are_lists():
+    columns = {name: np.array([np.array(row) for row in rows], dtype=object) for name, rows in GOOD.items()}
+    assert ak.array_equal(hs.from_candidates(**columns).array, hs.from_candidates(**GOOD).array)
 
 
 def test_no_events_and_no_candidates():
@@ -152,5 +185,7 @@ def test_concatenate():
     assert ak.array_equal(joined.array, events.array, equal_nan=True)
     with pytest.raises(InvalidEventsError, match="different fields"):
         hs.concatenate([events, events.without_truth()])
+    with pytest.raises(InvalidEventsError, match=r"candidates\.dz"):
+        hs.concatenate([events, events.with_field("candidates", events.candidates[["pt", "eta", "phi"]])])
     with pytest.raises(InvalidEventsError, match="at least one"):
         hs.concatenate([])

@@ -43,7 +43,7 @@ def rich():
     events = make(
         truth={
             "hard_fraction": ones * 0.5,
-            "jets": ak.Array([[{"pt": 30.0, "eta": 0.0}], [], [{"pt": 50.0, "eta": 1.0}], [], []]),
+            "jets": ak.Array([[{"pt": 30.0, "eta": 0, "phi": 1}], [], [{"pt": 5.0, "eta": 1, "phi": 2}], [], []]),
             "met": {"pt": np.arange(5.0), "phi": np.zeros(5)},
             "tagged": np.array([True, False, True, True, False]),
         },

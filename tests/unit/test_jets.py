@@ -12,6 +12,7 @@ import pytest
 import hardscatter as hs
 from hardscatter.errors import InvalidEventsError, SettingsError
 from hardscatter.jets import cluster, cluster_momenta, n_subjettiness, soft_drop, subtract_area, tau_ratio
+from hardscatter.jets.momenta import four_momenta
 
 
 def make(*events):
@@ -152,9 +153,11 @@ def test_bad_weights_get_a_sentence(weights):
 
 
 def test_too_far_forward_is_said():
-    events = hs.from_candidates(pt=[[1.0]], eta=[[900.0]], phi=[[0.0]], energy=[[1.0]], charge=[[0]], vertex=[[-1]])
+    momenta = {"pt": 1.0, "eta": 900.0, "phi": 0.0}
     with pytest.raises(InvalidEventsError, match="900"):
-        cluster(events)
+        four_momenta(**momenta)
+    with pytest.raises(InvalidEventsError, match="900"):
+        hs.from_candidates(**{k: [[v]] for k, v in momenta.items()}, energy=[[1.0]], charge=[[0]], vertex=[[-1]])
 
 
 def test_subtract_area_by_hand():

@@ -122,10 +122,13 @@ def test_unknown_method_lists_those_that_exist():
 @pytest.mark.parametrize(
     ("weights", "words"),
     [
-        (lambda events: ak.ones_like(events.candidates.pt)[:, 1:], "not aligned"),
-        (lambda events: ak.ones_like(events.candidates.pt)[1:], "not aligned"),
-        (lambda events: 2 * ak.ones_like(events.candidates.pt), r"outside \[0, 1\]"),
-        (lambda events: np.nan * events.candidates.pt, "NaN"),
+        (lambda events: ak.ones_like(events.candidates.pt)[:, 1:], "entries for"),
+        (lambda events: ak.ones_like(events.candidates.pt)[1:], "has 1 events"),
+        (lambda events: 2 * ak.ones_like(events.candidates.pt), r"must lie in \[0, 1\]"),
+        (lambda events: np.nan * events.candidates.pt, r"nan .* must lie in \[0, 1\]"),
+        (lambda events: ak.mask(events.candidates.pt, events.candidates.pt < 0), "missing entries"),
+        (lambda events: None, "lists of numbers"),
+        (lambda events: "half", "lists of numbers"),
     ],
 )
 def test_wrong_weights_of_a_third_party_are_refused(weights, words):
@@ -133,8 +136,9 @@ def test_wrong_weights_of_a_third_party_are_refused(weights, words):
         def weights(self, events):
             return weights(events)
 
-    with pytest.raises(InvalidEventsError, match=words):
+    with pytest.raises(InvalidEventsError, match=words) as raised:
         hs.mitigate(toy_events(2), ThirdParty())
+    assert "method 'ThirdParty'" in str(raised.value)
 
 
 def test_third_party_methods_come_by_entry_point(monkeypatch):
@@ -144,6 +148,15 @@ def test_third_party_methods_come_by_entry_point(monkeypatch):
     catalogue = hs.methods()
     assert catalogue["halves"].place == "test_third_party:Halves"
     assert catalogue["puppi"].place == "hardscatter.pileup.puppi:CMS_PHASE2"
+
+
+def test_a_broken_third_party_method_is_named_and_left_out_of_all(monkeypatch):
+    point = EntryPoint("broken", "no_such_module:Thing", registry.ENTRY_POINT_GROUP)
+    monkeypatch.setattr(registry, "entry_points", lambda group: [point])
+    assert "broken" in hs.methods()
+    assert "broken" not in registry.one_of_each()
+    with pytest.raises(UnknownMethodError, match=r"'broken' \(no_such_module:Thing\) cannot be loaded"):
+        hs.get_method("broken")
 
 
 def test_settings_are_frozen_and_closed():

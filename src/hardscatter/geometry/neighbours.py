@@ -1,8 +1,9 @@
-"""Neighbours within a radius on the (eta, phi) cylinder, by a wrapped grid: linear in the number of points.
+"""Neighbours within a radius on the (eta, phi) cylinder, by a wrapped grid.
 
 The points are sorted into cells at least one radius wide in both directions, so that all neighbours of a point
-lie in its own cell or one of the eight around it. The three cells next to each other in phi are one contiguous
-run of the sorted points (two where the run crosses ±π), so a search reads memory in order.
+lie in its own cell or one of the eight around it: the work is linear in the number of points at bounded density. The
+three cells next to each other in phi are one contiguous run of the sorted points (two where the run crosses ±π), so a
+search reads memory in order.
 
 `build_grid`, `rows` and `spans` are compiled building blocks for kernels that fuse the search with a sum
 (PUPPI, SoftKiller zeroing); `neighbours_within` is the search on its own.
@@ -171,11 +172,14 @@ def neighbours_within(
     Raises
     ------
     SettingsError
-        If the radius is not above 0.
+        If the radius is not above 0 or a coordinate is not finite.
     """
     if not radius > 0:
         raise SettingsError(f"neighbours_within: the radius is {radius}; it must be above 0.")
     query_eta, query_phi, eta, phi = (
         np.ascontiguousarray(column, dtype=np.float64) for column in (query_eta, query_phi, eta, phi)
     )
+    for name, column in (("eta", eta), ("phi", phi), ("query_eta", query_eta), ("query_phi", query_phi)):
+        if not np.isfinite(column).all():
+            raise SettingsError(f"neighbours_within: {name} holds a number that is not finite.")
     return _collect(query_eta, query_phi, eta, phi, float(radius))

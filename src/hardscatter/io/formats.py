@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
+
 from hardscatter.errors import SettingsError, UnreadableFileError
 from hardscatter.events import Events
 from hardscatter.io import delphes, nanoaod, pfnano
@@ -216,8 +218,8 @@ def _magic(path: Path) -> bytes:
 
 def _range(entries: Entries, n_events: int) -> tuple[int, int]:
     """Return the first entry and the one after the last, inside the file."""
-    if isinstance(entries, int) and not isinstance(entries, bool) and entries >= 0:
-        entries = slice(0, entries)
+    if isinstance(entries, int | np.integer) and not isinstance(entries, bool) and entries >= 0:
+        entries = slice(0, int(entries))
     elif isinstance(entries, tuple) and len(entries) == 2:
         entries = slice(*entries)
     elif entries is None:

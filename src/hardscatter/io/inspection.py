@@ -11,7 +11,7 @@ from typing import Any
 import awkward as ak
 import numpy as np
 
-from hardscatter.errors import HardscatterError
+from hardscatter.errors import UnreadableFileError
 from hardscatter.events import LEADING, Events, flat
 from hardscatter.io.formats import file_format, iterate
 
@@ -90,7 +90,7 @@ def inspect(
             tally.add(events)
             if on_events is not None:
                 on_events(len(events))
-    except HardscatterError as problem:
+    except UnreadableFileError as problem:
         problems.append(str(problem))
     if not problems and tally.n_events == 0:
         problems.append("the file holds no events.")
@@ -187,10 +187,11 @@ def _truth_sums(events: Events) -> dict[str, float]:
     for name in events.truth.fields:
         values = events.truth[name]
         if name == "hard_fraction":
-            shares = ak.mean(values, axis=1)
-            sums["mean hard_fraction"] = float(ak.sum(ak.fill_none(shares, 0.0)))
+            n_candidates = ak.to_numpy(ak.num(values, axis=1))
+            shares = ak.to_numpy(ak.sum(values, axis=1)) / np.maximum(n_candidates, 1)
+            sums["mean hard_fraction"] = float(shares.sum())
         elif name == "met":
-            sums["mean met"] = float(ak.sum(values.pt))
+            sums["mean met"] = float(np.nansum(ak.to_numpy(values.pt)))
         elif values.ndim == 1:
             sums[f"mean {name}"] = float(ak.sum(values))
         else:

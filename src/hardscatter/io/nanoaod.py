@@ -20,11 +20,10 @@ import uproot
 from numpy.typing import NDArray
 
 from hardscatter.errors import UnreadableFileError
-from hardscatter.events import COMPULSORY, Events, flat
+from hardscatter.events import COMPULSORY, Events, checked, flat
 from hardscatter.io.columns import Column, branch_names, columns_of, grouped, rebuilt
 from hardscatter.io.faults import bad_events, damage
 from hardscatter.io.metadata import KEY, packed, unpacked
-from hardscatter.io.momenta import check_candidates
 from hardscatter.io.root import RootTree
 
 TREE = "Events"
@@ -69,8 +68,7 @@ class HardscatterRootFile:
         with damage(self._tree.path, f"what belongs together in entries {start} to {stop - 1}"):
             array = rebuilt(self._columns, leaves)
         with bad_events(self._tree.path, start, stop):
-            check_candidates(array["candidates"])
-        return Events(ak.to_packed(array), self._metadata)
+            return checked(Events(ak.to_packed(array), self._metadata))
 
 
 class RootSink:

@@ -14,10 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hardscatter.errors import UnreadableFileError
-from hardscatter.events import COMPULSORY, Events
+from hardscatter.events import COMPULSORY, Events, checked
 from hardscatter.io.faults import bad_events, damage
 from hardscatter.io.metadata import KEY, packed, unpacked
-from hardscatter.io.momenta import check_candidates
 
 
 class ParquetFile:
@@ -59,8 +58,7 @@ class ParquetFile:
             array = ak.from_arrow(table)[start - offset : stop - offset]
         _check_fields(self._path, array)
         with bad_events(self._path, start, stop):
-            check_candidates(array["candidates"])
-        return Events(ak.to_packed(array), self._metadata)
+            return checked(Events(ak.to_packed(array), self._metadata))
 
     def close(self) -> None:
         """Close the file."""

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import awkward as ak
 
-from hardscatter.errors import InvalidEventsError
+from hardscatter.errors import InvalidEventsError, SettingsError
 from hardscatter.events import Events
-from hardscatter.io import iterate
+from hardscatter.io import count, iterate
 from hardscatter.metrics.observations import Observations, join
-from hardscatter.metrics.resolution import ResolutionTable, against_no_pileup, observe_all, summarise
-from hardscatter.pileup import methods, mitigate
+from hardscatter.metrics.resolution import LEAST_REPLICAS, ResolutionTable, against_no_pileup, observe_all, summarise
+from hardscatter.pileup import mitigate, one_of_each
 
 
 @dataclass(frozen=True)
@@ -22,11 +22,13 @@ class Evaluation:
 
     observations: dict[str, Observations]
     table: ResolutionTable
+    paired: ResolutionTable | None = None
+    """The same against the paired crossings without pileup, if they were given."""
 
 
 def evaluate(
     path: str | os.PathLike[str],
-    names: Sequence[str] | None = None,
+    names: str | Sequence[str] | None = None,
     *,
     entries: int | None = None,
     step: int = 100,
@@ -47,8 +49,7 @@ def evaluate(
     entries, step, particle_flow
         As for `hardscatter.iterate`.
     paired
-        File of the same hard collisions without pileup, to compare with in place of the truth
-        (`against_no_pileup`).
+        File of the same hard collisions without pileup: compare with them as well (`against_no_pileup`).
     replicas
         Bootstrap replicas.
     on_events
@@ -59,20 +60,34 @@ def evaluate(
     HardscatterError
         If a file cannot be read, a method is unknown or there is no truth; the sentence says which.
     """
-    batches = iterate(path, step, entries, particle_flow=particle_flow)
-    partners = iter(iterate(paired, step, entries, particle_flow=particle_flow)) if paired is not None else None
+    if replicas < LEAST_REPLICAS:
+        raise SettingsError(f"{replicas} bootstrap replicas give no error: take at least {LEAST_REPLICAS}.")
+    chosen = [names] if isinstance(names, str) else names
+    partners = None
+    if paired is not None:
+        _check_pairs(path, paired)
+        partners = iterate(paired, step, entries, particle_flow=particle_flow)
     seen: list[dict[str, Observations]] = []
-    for events in batches:
-        weights = {name: weights_of(events, name) for name in names or _default_names(events)}
-        if partners is not None:
-            events = against_no_pileup(events, _partner(partners, len(events), paired))
+    against: list[dict[str, Observations]] = []
+    for events in iterate(path, step, entries, particle_flow=particle_flow):
+        weights = {name: weights_of(events, name) for name in chosen or _default_names(events)}
         seen.append(observe_all(events, weights))
+        if partners is not None:
+            against.append(observe_all(against_no_pileup(events, next(partners)), weights))
         if on_events is not None:
             on_events(len(events))
     if not seen:
         raise InvalidEventsError(f"{path} holds no events to evaluate.")
-    observations = {name: join([part[name] for part in seen]) for name in seen[0]}
-    return Evaluation(observations, summarise(observations, replicas=replicas))
+    observations = _joined(seen)
+    return Evaluation(
+        observations,
+        summarise(observations, replicas=replicas),
+        summarise(_joined(against), replicas=replicas) if against else None,
+    )
+
+
+def _joined(parts: list[dict[str, Observations]]) -> dict[str, Observations]:
+    return {name: join([part[name] for part in parts]) for name in parts[0]}
 
 
 def weights_of(events: Events, name: str) -> ak.Array:
@@ -81,16 +96,15 @@ def weights_of(events: Events, name: str) -> ak.Array:
     return events.weights[name] if stored else mitigate(events, name)
 
 
-def _partner(partners: Iterator[Events], n_events: int, paired: object) -> Events:
-    partner = next(partners, None)
-    if partner is None or len(partner) != n_events:
+def _check_pairs(path: str | os.PathLike[str], paired: str | os.PathLike[str]) -> None:
+    here, there = count(path), count(paired)
+    if here != there:
         raise InvalidEventsError(
-            f"{paired} has fewer events than the file it is paired with: give the same collisions."
+            f"{path} has {here} events, {paired} has {there}: give the same hard collisions, event by event."
         )
-    return partner
 
 
 def _default_names(events: Events) -> list[str]:
     if events.has("weights"):
         return list(events.weights.fields)
-    return [name for name in methods() if name != "puppi:cms-phase2"]
+    return one_of_each()

@@ -78,6 +78,7 @@ class Observations:
     met: NDArray[np.float64] | None
     """Measured missing momentum (x, y), GeV, shape (events, 2); None without truth to compare with."""
     truth_met: NDArray[np.float64] | None
+    """The true one; NaN in events whose truth does not say."""
 
 
 def observe(events: Events, weights: ak.Array) -> Observations:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import awkward as ak
@@ -23,6 +23,11 @@ REFERENCE = "puppi:cms-phase2"
 """The method whose gap to perfect weights counts as 1."""
 
 PERFECT = "perfect"
+
+LEAST_REPLICAS = 2
+
+# Fewer truth jets have no quartiles worth the name.
+_LEAST_JETS = 4
 
 # GeV, root mean square of a component: below it the slope of missing momentum is not defined.
 _LEAST_TRUE_MET = 1.0
@@ -50,8 +55,8 @@ class ResolutionTable:
     estimates: dict[str, dict[str, dict[str, Estimate]]]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain data for JSON; numbers that do not exist are None."""
-        return {key: _without_nan(value) for key, value in asdict(self).items()}
+        """Return plain data; numbers that do not exist are NaN."""
+        return asdict(self)
 
 
 def against_no_pileup(events: Events, paired: Events) -> Events:
@@ -94,8 +99,7 @@ def resolution(
     events
         Crossings with truth.
     weights
-        Weight vectors by name, jagged, aligned with the candidates. One called ``puppi`` or ``puppi:cms-phase2``
-        is taken for the reference of the gap.
+        Weight vectors by name, jagged, aligned with the candidates.
     replicas, seed
         Bootstrap replicas over events and their seed; every method sees the same draws.
 
@@ -108,21 +112,33 @@ def resolution(
 
 
 def observe_all(events: Events, weights: Mapping[str, ak.Array]) -> dict[str, Observations]:
-    """Observe crossings with every weight vector, with perfect weights, and with the reference of the gap."""
+    """Observe crossings with every weight vector, with perfect weights, and with the reference of the gap.
+
+    The two ends of the gap are always computed here, whatever weights go by their names.
+
+    Raises
+    ------
+    InvalidEventsError
+        If weights are called ``perfect`` or ``puppi:cms-phase2`` and are others.
+    """
     chosen = dict(weights)
+    ends = {}
     if events.has("truth.hard_fraction"):
-        chosen.setdefault(PERFECT, perfect_weights(events))
-    if events.has("n_vertices") and "puppi" not in chosen:
-        chosen.setdefault(REFERENCE, mitigate(events, REFERENCE))
-    return {name: observe(events, weight) for name, weight in chosen.items()}
+        ends[PERFECT] = perfect_weights(events)
+    if events.has("n_vertices"):
+        ends[REFERENCE] = mitigate(events, REFERENCE)
+    for name, weight in ends.items():
+        if name in chosen and not ak.all(ak.isclose(chosen[name], weight, atol=1e-6)):
+            raise InvalidEventsError(f"weights called '{name}' are not those: give them another name.")
+    return {name: observe(events, weight) for name, weight in {**chosen, **ends}.items()}
 
 
 def summarise(observations: Mapping[str, Observations], *, replicas: int = 400, seed: int = 1) -> ResolutionTable:
     """Turn observations of the same crossings into estimates with bootstrap errors; see `resolution`."""
     if not observations:
         raise SettingsError("nothing to summarise: observe at least one weight vector.")
-    if replicas < 1:
-        raise SettingsError(f"{replicas} bootstrap replicas: give at least 1.")
+    if replicas < LEAST_REPLICAS:
+        raise SettingsError(f"{replicas} bootstrap replicas give no error: take at least {LEAST_REPLICAS}.")
     n_events = next(iter(observations.values())).n_events
     quantities = {name: _quantities(seen) for name, seen in observations.items()}
     nominal = _all_statistics(quantities, np.ones(n_events, dtype=np.int64))
@@ -134,7 +150,12 @@ def summarise(observations: Mapping[str, Observations], *, replicas: int = 400, 
         if statistic == "gap" and not _worse_than_perfect(nominal, quantity):
             continue  # on this (small) sample there is no gap to close
         spread = np.array([replica[method, quantity, statistic] for replica in drawn])
-        estimates.setdefault(method, {}).setdefault(quantity, {})[statistic] = Estimate.from_replicas(value, spread)
+        estimate = Estimate.from_replicas(value, spread)
+        if statistic == "efficiency":
+            estimate = _efficiency(estimate, quantities[method][quantity].size)
+        estimates.setdefault(method, {}).setdefault(quantity, {})[statistic] = estimate
+    if repr(estimates.get("puppi")) == repr(estimates.get(REFERENCE)):  # as text NaN equals itself
+        estimates.pop(REFERENCE, None)  # the same under its short name
     sizes = {quantity: data.size for quantity, data in next(iter(quantities.values())).items()}
     return ResolutionTable(n_events, replicas, seed, sizes, estimates)
 
@@ -153,7 +174,7 @@ class _JetQuantity:
 
     def statistics(self, counts: NDArray[np.int64]) -> dict[str, float]:
         low, median, high = self.response.quantiles(counts, (0.25, 0.5, 0.75))
-        delta = float(high - low) / 2
+        delta = float(high - low) / 2 if self.size >= _LEAST_JETS else math.nan
         # A method that loses more than half of the jets has median −1 and no resolution.
         relative = delta / (1 + float(median)) if median > -1 else math.nan
         values = {
@@ -196,12 +217,11 @@ def _quantities(seen: Observations) -> dict[str, _JetQuantity | _MetQuantity]:
         if np.isfinite(jets.mass_response).any():
             result[f"{name}.mass"] = _jet_quantity(jets, jets.mass_response)
     if seen.met is not None and seen.truth_met is not None:
-        event = np.repeat(np.arange(seen.n_events), 2)
-        truth = seen.truth_met.ravel()
+        known = np.isfinite(seen.truth_met).all(axis=1)
+        event = np.repeat(np.flatnonzero(known), 2)
+        measured, truth = seen.met[known].ravel(), seen.truth_met[known].ravel()
         result["met"] = _MetQuantity(
-            Sample(seen.met.ravel() - truth, event),
-            Sample(seen.met.ravel() * truth, event),
-            Sample(truth * truth, event),
+            Sample(measured - truth, event), Sample(measured * truth, event), Sample(truth * truth, event)
         )
     return result
 
@@ -225,27 +245,27 @@ def _all_statistics(
         for quantity, data in by_quantity.items()
         for statistic, value in data.statistics(counts).items()
     }
-    reference = "puppi" if "puppi" in quantities else REFERENCE
-    if reference in quantities and PERFECT in quantities:
+    if REFERENCE in quantities and PERFECT in quantities:
         for method, by_quantity in quantities.items():
             for quantity in by_quantity:
                 kind = _GAP_OF[quantity.rsplit(".", 1)[-1]]
-                start, here, limit = (values[name, quantity, kind] for name in (reference, method, PERFECT))
+                start, here, limit = (values[name, quantity, kind] for name in (REFERENCE, method, PERFECT))
                 values[method, quantity, "gap"] = _gap(start, here, limit)
     return values
 
 
+def _efficiency(estimate: Estimate, n: int) -> Estimate:
+    """Give an efficiency of 0 or 1, which no replica changes, its one-sided 68 % bound: 0.32^(1/n) from the edge."""
+    if estimate.value not in (0.0, 1.0) or n == 0:
+        return estimate
+    room = 1 - (1 - 0.6827) ** (1 / n)
+    return replace(estimate, error=room, low=max(estimate.value - room, 0.0), high=min(estimate.value + room, 1.0))
+
+
 def _worse_than_perfect(values: Mapping[tuple[str, str, str], float], quantity: str) -> bool:
     kind = _GAP_OF[quantity.rsplit(".", 1)[-1]]
-    reference = "puppi" if ("puppi", quantity, kind) in values else REFERENCE
-    return values[reference, quantity, kind] > values[PERFECT, quantity, kind]
+    return values[REFERENCE, quantity, kind] > values[PERFECT, quantity, kind]
 
 
 def _gap(start: float, here: float, limit: float) -> float:
     return (start - here) / (start - limit) + 0.0 if start != limit else math.nan  # + 0.0: no negative zero
-
-
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,6 +1,6 @@
 """Pileup mitigation: one file a method, all with one interface."""
 
 from hardscatter.pileup.files import mitigate_file
-from hardscatter.pileup.method import Entry, Method, get_method, methods, mitigate, perfect_weights
+from hardscatter.pileup.method import Entry, Method, get_method, methods, mitigate, one_of_each, perfect_weights
 
-__all__ = ["Entry", "Method", "get_method", "methods", "mitigate", "mitigate_file", "perfect_weights"]
+__all__ = ["Entry", "Method", "get_method", "methods", "mitigate", "mitigate_file", "one_of_each", "perfect_weights"]

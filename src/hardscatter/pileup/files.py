@@ -14,7 +14,7 @@ from hardscatter.pileup.method import get_method, mitigate, settings_of
 def mitigate_file(
     path: str | os.PathLike[str],
     output: str | os.PathLike[str],
-    names: Sequence[str],
+    names: str | Sequence[str],
     *,
     entries: Entries = None,
     step: int = 100,
@@ -27,7 +27,7 @@ def mitigate_file(
     Parameters
     ----------
     names
-        Method ids; weights are stored under them, with the resolved settings in the metadata.
+        Method ids, or one; weights are stored under them, with the resolved settings in the metadata.
     path, output, entries, step, overwrite, particle_flow, on_events
         As for `hardscatter.convert`.
 
@@ -36,7 +36,7 @@ def mitigate_file(
     HardscatterError
         If a method is unknown, before any work; and as `convert` and `hardscatter.mitigate` do.
     """
-    methods = {name: get_method(name) for name in names}
+    methods = {name: get_method(name) for name in ([names] if isinstance(names, str) else names)}
 
     def weigh(events: Events) -> Events:
         weighted = events

@@ -12,8 +12,9 @@ from typing import Any, Protocol, runtime_checkable
 import awkward as ak
 import numpy as np
 
-from hardscatter.errors import InvalidEventsError, MissingFieldError, UnknownMethodError
-from hardscatter.events import Events, flat
+from hardscatter.checks import checked_fraction
+from hardscatter.errors import MissingFieldError, UnknownMethodError
+from hardscatter.events import Events
 
 ENTRY_POINT_GROUP = "hardscatter.methods"
 
@@ -43,8 +44,12 @@ class Entry:
     def make(self) -> Method:
         """Return the method with the settings that its id stands for."""
         module, _, attribute = self.place.partition(":")
-        made = getattr(import_module(module), attribute)
-        method = made() if isinstance(made, type) else made
+        try:
+            made = getattr(import_module(module), attribute)
+            method = made() if isinstance(made, type) else made
+        except Exception as problem:  # whatever a third party's module raises
+            reason = str(problem).partition("\n")[0]
+            raise UnknownMethodError(f"method '{self.id}' ({self.place}) cannot be loaded: {reason}.") from problem
         if not isinstance(method, Method):
             raise UnknownMethodError(f"method '{self.id}' ({self.place}) has no weights(events): it cannot be used.")
         return method
@@ -84,6 +89,11 @@ def methods() -> dict[str, Entry]:
         summary = f"from {point.dist.name}" if point.dist else "from an installed package"
         catalogue.setdefault(point.name, Entry(point.name, summary, "see its package", point.value))
     return catalogue
+
+
+def one_of_each() -> list[str]:
+    """Return the ids of our own methods, aliases left out: what "all" means."""
+    return [entry.id for entry in _CATALOGUE if entry.id != "puppi:cms-phase2"]
 
 
 def get_method(method: str | Method) -> Method:
@@ -136,17 +146,8 @@ def mitigate(events: Events, method: str | Method) -> ak.Array:
     """
     chosen = get_method(method)
     name = method if isinstance(method, str) else type(method).__name__
-    weights = ak.values_astype(chosen.weights(events.without_truth()), np.float32)
-    try:
-        aligned = bool(ak.all(ak.num(weights, axis=1) == events.n_candidates))
-    except ValueError:
-        aligned = False
-    if not aligned:
-        raise InvalidEventsError(f"method '{name}' returned weights that are not aligned with the candidates.")
-    values = flat(weights)
-    if not bool(np.all((values >= 0) & (values <= 1))):
-        raise InvalidEventsError(f"method '{name}' returned a weight outside [0, 1] or NaN.")
-    return weights
+    weights = chosen.weights(events.without_truth())
+    return checked_fraction(f"weights of method '{name}'", weights, np.asarray(events.n_candidates))
 
 
 def perfect_weights(events: Events) -> ak.Array:

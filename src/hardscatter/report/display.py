@@ -18,6 +18,8 @@ _NEUTRAL = "#e69f00"
 _JET = "#000000"
 _TRUTH_JET = "#009e73"
 _MET = "#d55e00"
+_LEPTON = "#cc79a7"
+_LEPTON_MARK: dict[str, Any] = {"s": 110, "marker": "D", "facecolors": "none", "edgecolors": _LEPTON, "linewidths": 1.6}
 
 ETA_MAX = 5.0
 
@@ -28,6 +30,7 @@ def draw_event(
     weights: Any,
     jets: Any,
     truth_jets: Any = None,
+    leptons: Any = None,
     *,
     met: tuple[float, float] | None = None,
     radius: float = 0.4,
@@ -41,8 +44,8 @@ def draw_event(
         Where to draw.
     candidates, weights
         Candidates of one event and the weight of each; a weight of 0 hides the candidate.
-    jets, truth_jets
-        Jets of the event, drawn with their pt (GeV), and the truth jets, dashed.
+    jets, truth_jets, leptons
+        Jets of the event, drawn with their pt (GeV); the truth jets, dashed; prompt leptons, as diamonds.
     met
         Missing momentum (pt, phi); its pt is written beside the line.
     radius
@@ -62,6 +65,8 @@ def draw_event(
     if truth_jets is not None:
         for jet in truth_jets:
             _circle(ax, jet.eta, jet.phi, radius * 1.15, _TRUTH_JET, (0, (4, 2)))
+    if leptons is not None:
+        ax.scatter(leptons.eta, leptons.phi, **_LEPTON_MARK)
     for jet in jets:
         _circle(ax, jet.eta, jet.phi, radius, _JET, "solid")
     for jet in jets:
@@ -78,7 +83,7 @@ def draw_event(
     ax.set_xlabel(r"$\eta$")
     ax.set_ylabel(r"$\phi$ [rad]")
     if legend:
-        _legend(ax, truth_jets is not None)
+        _legend(ax, truth_jets is not None, leptons is not None)
 
 
 def _disc(pt: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -101,7 +106,7 @@ def _write_pt(ax: Axes, jet: Any, radius: float) -> None:
     )  # fmt: skip
 
 
-def _legend(ax: Axes, with_truth: bool) -> None:
+def _legend(ax: Axes, with_truth: bool, with_leptons: bool) -> None:
     def disc(face: str, text: str) -> Line2D:
         return Line2D([], [], marker="o", linestyle="none", markersize=5, markeredgewidth=0, color=face, label=text)
 
@@ -113,6 +118,9 @@ def _legend(ax: Axes, with_truth: bool) -> None:
     ]
     if with_truth:
         handles.append(Line2D([], [], color=_TRUTH_JET, linewidth=1.1, linestyle=(0, (4, 2)), label="truth jet"))
+    if with_leptons:
+        mark: dict[str, Any] = {"markerfacecolor": "none", "markeredgecolor": _LEPTON, "markersize": 7}
+        handles.append(Line2D([], [], marker="D", linestyle="none", label="prompt lepton", **mark))
     ax.legend(
-        handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=5, columnspacing=1.2, handletextpad=0.4
+        handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=6, columnspacing=1.0, handletextpad=0.3
     )

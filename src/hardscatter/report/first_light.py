@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -10,13 +11,15 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from hardscatter.errors import SettingsError
+from hardscatter.errors import SettingsError, UnwritableFileError
 from hardscatter.events import Events
-from hardscatter.io import read
+from hardscatter.io import count, read
 from hardscatter.jets import cluster
 from hardscatter.met import missing_momentum
 from hardscatter.metrics import Observations, ResolutionTable
 from hardscatter.metrics.evaluation import Evaluation, weights_of
+from hardscatter.metrics.matching import near_any
+from hardscatter.metrics.observations import LEPTON_DISTANCE
 from hardscatter.metrics.resolution import PERFECT
 from hardscatter.pileup import perfect_weights
 from hardscatter.report.display import ETA_MAX, draw_event
@@ -69,34 +72,58 @@ def first_light(
 
 
 def draw(path: str | Path, entry: int, evaluation: Evaluation, *, particle_flow: str | None = None) -> Figure:
-    """Draw the page for one crossing of the file that was evaluated; the arguments are those of the evaluation.
-
-    Raises
-    ------
-    SettingsError
-        If the file has no such crossing.
-    """
-    event = read(path, (entry, entry + 1), particle_flow=particle_flow) if entry >= 0 else None
-    if event is None or not len(event):
-        raise SettingsError(f"{path} has no event {entry} to draw: count from 0 to the number of events − 1.")
+    """Draw the page for one crossing of the file that was evaluated; the arguments are those of the evaluation."""
+    event = read(path, (entry, entry + 1), particle_flow=particle_flow)
     after = next((name for name in _AFTER if name in evaluation.observations), next(iter(evaluation.observations)))
     weights = perfect_weights(event) if after == PERFECT else weights_of(event, after)
     return first_light(event, weights, after, evaluation.observations, evaluation.table)
 
 
-def save(figure: Figure, path: str | Path) -> list[Path]:
-    """Write the figure as PNG and PDF beside each other; return both paths.
+def check(path: str | Path, entry: int, figure: str | Path) -> None:
+    """Make sure, before any work, that the file has the crossing and that the figure can be written.
 
-    The suffix of `path` is replaced; files are written aside and renamed.
+    Raises
+    ------
+    SettingsError
+        If the file has no such crossing.
+    UnwritableFileError
+        If the name of the figure has another suffix than .png or .pdf, or its folder cannot be made or written to.
+    """
+    n_events = count(path)
+    if not 0 <= entry < n_events:
+        raise SettingsError(f"{path} has no event {entry} to draw: its events are 0 to {n_events - 1}.")
+    target = Path(figure)
+    if target.suffix not in ("", ".png", ".pdf") or not target.name:
+        raise UnwritableFileError(f"figure '{figure}': give a name that ends in .png or .pdf; both are written.")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        writable = os.access(target.parent, os.W_OK)
+    except OSError:
+        writable = False
+    if not writable:
+        raise UnwritableFileError(f"figure '{figure}' cannot be written: its folder cannot be made or written to.")
+
+
+def save(figure: Figure, path: str | Path) -> list[Path]:
+    """Write the figure as PNG and PDF beside each other; return both paths. Figures of that name are replaced.
+
+    Raises
+    ------
+    UnwritableFileError
+        If there is no space or no permission; nothing half-written is left.
     """
     stem = Path(path).with_suffix("")
-    stem.parent.mkdir(parents=True, exist_ok=True)
     written = []
     for suffix in (".png", ".pdf"):
         target = stem.with_suffix(suffix)
         aside = stem.with_name(f".{stem.name}.partial{suffix}")
-        figure.savefig(aside)
-        aside.replace(target)
+        try:
+            figure.savefig(aside)
+            aside.replace(target)
+        except OSError as problem:
+            raise UnwritableFileError(f"figure {target} cannot be written ({problem.strerror}).") from None
+        finally:
+            aside.unlink(missing_ok=True)
         written.append(target)
     plt.close(figure)
     return written
@@ -105,11 +132,16 @@ def save(figure: Figure, path: str | Path) -> list[Path]:
 def _display(ax: Axes, event: Events, weights: ak.Array, what: str) -> None:
     jets = cluster(event, weights, radius=0.4, min_pt=JET_PT_MIN)[0]
     met = missing_momentum(event, weights)[0]
-    truth = None
+    truth = leptons = None
+    if event.has("truth.leptons"):
+        leptons = event.truth.leptons[0]
     if event.has("truth.jets"):
-        truth = event.truth.jets[0]
-        truth = truth[(truth.pt > JET_PT_MIN) & (abs(truth.eta) < ETA_MAX)]
-    draw_event(ax, event.candidates[0], weights[0], jets, truth, met=(float(met.pt), float(met.phi)))
+        jets_of_truth = event.truth.jets
+        shown = (jets_of_truth.pt > JET_PT_MIN) & (abs(jets_of_truth.eta) < ETA_MAX)
+        if leptons is not None:
+            shown = shown & ~near_any(jets_of_truth, event.truth.leptons, LEPTON_DISTANCE)
+        truth = jets_of_truth[shown][0]
+    draw_event(ax, event.candidates[0], weights[0], jets, truth, leptons, met=(float(met.pt), float(met.phi)))
     simulation_label(ax, _crossing(event, what))
 
 

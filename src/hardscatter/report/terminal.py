@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -49,8 +50,16 @@ def show_tables(tables: list[Table]) -> None:
 
 
 def show_json(data: Any) -> None:
-    """Print one JSON document."""
-    print(json.dumps(data, indent=2, allow_nan=False, default=str))
+    """Print one JSON document; numbers that do not exist are null."""
+    print(json.dumps(_without_nan(data), indent=2, allow_nan=False, default=str))
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def say(sentence: str) -> None:
