@@ -14,7 +14,7 @@ demo: $(READY)
 	@mkdir -p demo_output
 	$(BIN)/hardscatter simulate ttbar-semileptonic demo_output/crossings.parquet -n 100 --pileup 140 --n-minbias 5000 --overwrite
 	$(BIN)/hardscatter mitigate demo_output/crossings.parquet demo_output/mitigated.parquet --method all --overwrite
-	$(BIN)/hardscatter evaluate demo_output/mitigated.parquet --event 3 --figure demo_output/first_light.png
+	$(BIN)/hardscatter evaluate demo_output/mitigated.parquet --event 42 --figure demo_output/first_light.png
 	@echo "The picture: demo_output/first_light.png (and .pdf); the weights: demo_output/mitigated.parquet"
 	@if [ -t 1 ]; then (xdg-open demo_output/first_light.png || open demo_output/first_light.png) >/dev/null 2>&1 || true; fi
 

@@ -122,5 +122,11 @@ def _legend(ax: Axes, with_truth: bool, with_leptons: bool) -> None:
         mark: dict[str, Any] = {"markerfacecolor": "none", "markeredgecolor": _LEPTON, "markersize": 7}
         handles.append(Line2D([], [], marker="D", linestyle="none", label="prompt lepton", **mark))
     ax.legend(
-        handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=6, columnspacing=1.0, handletextpad=0.3
+        handles=handles,
+        loc="upper center",
+        bbox_to_anchor=(0.5, -0.13),
+        ncols=6,
+        columnspacing=0.8,
+        handletextpad=0.2,
+        fontsize=7.6,
     )
