@@ -99,6 +99,7 @@ def simulate(
     energy: Annotated[float | None, typer.Option(help="Centre-of-mass energy in GeV; default 14000.")] = None,
     mass: Annotated[float | None, typer.Option(help="Mass of the resonance in GeV, where there is one.")] = None,
     tune: Annotated[str | None, typer.Option(help="monash (default), cp5 or 4c.")] = None,
+    elastic: Annotated[bool, typer.Option("--elastic", help="Have elastic collisions among the pileup.")] = False,
     overwrite: Overwrite = False,
     step: Step = 100,
 ) -> None:
@@ -116,7 +117,8 @@ def simulate(
     from hardscatter.simulation import simulate_file
     from hardscatter.threads import threads
 
-    chosen = {name: value for name, value in (("energy", energy), ("mass", mass), ("tune", tune)) if value is not None}
+    given = {"energy": energy, "mass": mass, "tune": tune, "elastic": elastic or None}
+    chosen = {name: value for name, value in given.items() if value is not None}
     with stages() as progress:
         made = simulate_file(
             process, output, n, paired=paired, overwrite=overwrite, step=step, pileup=pileup, seed=seed, card=card,

@@ -78,7 +78,8 @@ def simulate(
     progress
         Called with what is being made, how much is ready and how much is wanted.
     **generation
-        Further options of `hardscatter.generate.Generation`: ``energy``, ``tune``, ``mass``.
+        Further options of `hardscatter.generate.Generation`: ``mass`` of the hard process; ``energy`` and ``tune`` of
+        hard process and pileup; ``elastic`` to have elastic collisions among the pileup.
 
     Returns
     -------
@@ -235,11 +236,13 @@ class _Simulation:
         progress: Progress | None,
         generation: dict[str, Any],
     ) -> None:
+        generation = dict(generation)
+        elastic = bool(generation.pop("elastic", False))
         self.hard: Generation | Path = (
             Path(process) if _HEPMC.search(str(process)) else Generation.of(process, seed=seed, **generation)
         )
         shared = {name: generation[name] for name in ("energy", "tune") if name in generation}
-        self.minbias = Generation("minbias", seed=seed, **shared)
+        self.minbias = Generation("minbias", seed=seed, elastic=elastic, **shared)
         self.pileup = pileup_of(pileup)
         self.card = card if isinstance(card, Card) else load_card(card)
         self.seed, self.n_minbias, self.workers, self.progress = seed, n_minbias, workers, progress

@@ -14,7 +14,8 @@ import hardscatter as hs
 from hardscatter import cli
 from hardscatter.detector import Fixed, Flat, Histogram, Poisson
 from hardscatter.errors import HardscatterError, SettingsError
-from hardscatter.simulation import pileup_of
+from hardscatter.generate import Generation
+from hardscatter.simulation import _Simulation, pileup_of
 
 SMALL = {"n_minbias": 400, "pileup": 30, "workers": 1}
 
@@ -61,6 +62,17 @@ def test_the_same_seed_gives_the_same_crossings_and_another_other_ones(events):
     fewer = hs.simulate("ttbar-semileptonic", 5, seed=3, **SMALL)
     assert ak.array_equal(fewer.array, events[:5].array, equal_nan=True)
     assert not ak.array_equal(hs.simulate("ttbar-semileptonic", 5, seed=4, **SMALL).truth.met.pt, fewer.truth.met.pt)
+
+
+def test_options_of_the_generator_reach_hard_process_and_pileup():
+    def resolved(**options):
+        simulation = _Simulation("zprime-tt", 10, 1, "cms-phase2", 100, 1, None, options)
+        return simulation.hard, simulation.minbias
+
+    hard, minbias = resolved(mass=3000.0, energy=13600.0, tune="cp5", elastic=True)
+    assert (hard.mass, hard.energy, hard.tune, hard.elastic) == (3000.0, 13600.0, "cp5", False)
+    assert (minbias.energy, minbias.tune, minbias.elastic) == (13600.0, "cp5", True)
+    assert resolved() == (Generation("zprime-tt"), Generation("minbias"))
 
 
 def test_without_pileup_no_minimum_bias_is_made(monkeypatch):
