@@ -114,16 +114,20 @@ def simulate(
     ```
     """
     from hardscatter.report.terminal import say, stages
-    from hardscatter.simulation import simulate_file
+    from hardscatter.simulation import Settings, simulate_file
     from hardscatter.threads import threads
 
-    given = {"energy": energy, "mass": mass, "tune": tune, "elastic": elastic or None}
-    chosen = {name: value for name, value in given.items() if value is not None}
-    with stages() as progress:
-        made = simulate_file(
-            process, output, n, paired=paired, overwrite=overwrite, step=step, pileup=pileup, seed=seed, card=card,
-            n_minbias=n_minbias, workers=threads(), progress=progress, **chosen,
-        )  # fmt: skip
+    settings: Settings = {
+        "pileup": pileup, "seed": seed, "card": card, "n_minbias": n_minbias, "elastic": elastic, "workers": threads(),
+    }  # fmt: skip
+    if energy is not None:
+        settings["energy"] = energy
+    if mass is not None:
+        settings["mass"] = mass
+    if tune is not None:
+        settings["tune"] = tune
+    with stages() as settings["progress"]:
+        made = simulate_file(process, output, n, paired=paired, overwrite=overwrite, step=step, **settings)
     say(f"{output}: {made} crossings of {process}")
     if paired is not None:
         say(f"{paired}: the same without pileup")

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import awkward as ak
 import numpy as np
@@ -27,12 +27,6 @@ from hardscatter.io import Writer
 from hardscatter.jets import cluster_momenta
 from hardscatter.jets.momenta import four_momenta
 
-DEFAULT_PILEUP = 140.0
-DEFAULT_CARD = "cms-phase2"
-
-MINBIAS = 20_000
-"""Minimum-bias collisions in the pool that pileup is drawn from."""
-
 TRUTH_JETS = (("jets", 0.4, 15.0), ("fat_jets", 0.8, 200.0))
 """Truth jets: field of ``truth``, anti-kT radius, least pt (GeV), as in the Delphes samples."""
 
@@ -42,18 +36,34 @@ Progress = Callable[[str, int, int], None]
 """Called with what is being made, how much is ready, and how much is wanted."""
 
 
-def simulate(
-    process: str | os.PathLike[str],
-    n: int = 100,
-    *,
-    pileup: float | str | Pileup = DEFAULT_PILEUP,
-    seed: int = 1,
-    card: str | Card = DEFAULT_CARD,
-    n_minbias: int = MINBIAS,
-    workers: int = 1,
-    progress: Progress | None = None,
-    **generation: Any,
-) -> Events:
+class Settings(TypedDict, total=False):
+    """What `simulate`, `simulate_file` and `stream` take beside the process; all may be left out."""
+
+    pileup: float | str | Pileup
+    """Mean of a Poisson number of interactions (default 140), 0 for none; ``"fixed:140"``, ``"flat:0-200"``, or one of
+    `hardscatter.detector.Poisson`, `Fixed`, `Flat`, `Histogram`."""
+    seed: int
+    """Of everything: hard collisions, pileup and detector (default 1). Different seeds share no collision."""
+    card: str | Card
+    """Name or path of a detector card (default ``"cms-phase2"``), or a `hardscatter.detector.Card`."""
+    n_minbias: int
+    """Minimum-bias collisions in the pool that pileup is drawn from with replacement (default 20 000)."""
+    energy: float
+    """Centre-of-mass energy, GeV (default 14 000), of hard process and pileup."""
+    tune: str
+    """``"monash"`` (default), ``"cp5"`` or ``"4c"``, of hard process and pileup."""
+    mass: float
+    """Mass of the resonance, GeV, where the process has one to choose."""
+    elastic: bool
+    """Have elastic collisions among the pileup (default False)."""
+    workers: int
+    """Processes that build libraries (default 1). More are spawned, so a script then needs
+    ``if __name__ == "__main__":``; the result is the same."""
+    progress: Progress
+    """Called with what is being made, how much is ready and how much is wanted."""
+
+
+def simulate(process: str | os.PathLike[str], n: int = 100, **settings: Unpack[Settings]) -> Events:
     """Simulate crossings of one hard process with pileup, truth included.
 
     Parameters
@@ -63,23 +73,9 @@ def simulate(
         of any generator (``.hepmc``, ``.hepmc3``, also ``.gz``) with at least `n` collisions.
     n
         Number of crossings, one for each hard collision.
-    pileup
-        Mean of a Poisson number of interactions, 0 for none; ``"fixed:140"``, ``"flat:0-200"``, or one of
-        `hardscatter.detector.Poisson`, `Fixed`, `Flat`, `Histogram`.
-    seed
-        Of everything: hard collisions, pileup and detector. Different seeds share no collision.
-    card
-        Name or path of a detector card, or a `hardscatter.detector.Card`.
-    n_minbias
-        Minimum-bias collisions in the pool that pileup is drawn from with replacement.
-    workers
-        Processes that build libraries. More than 1 are spawned, so a script then needs
-        ``if __name__ == "__main__":``; the result is the same.
-    progress
-        Called with what is being made, how much is ready and how much is wanted.
-    **generation
-        Further options of `hardscatter.generate.Generation`: ``mass`` of the hard process; ``energy`` and ``tune`` of
-        hard process and pileup; ``elastic`` to have elastic collisions among the pileup.
+    **settings
+        ``pileup``, ``seed``, ``card``, ``n_minbias``, ``energy``, ``tune``, ``mass``, ``elastic``, ``workers``,
+        ``progress``: see `Settings`.
 
     Returns
     -------
@@ -91,8 +87,7 @@ def simulate(
     UnknownProcessError, SettingsError
         If there is no such process, card or pileup; the sentence lists what there is.
     """
-    simulation = _Simulation(process, pileup, seed, card, n_minbias, workers, progress, generation)
-    return concatenate([events for events, _ in simulation.batches(n, step=100, pairs=False)])
+    return concatenate([events for events, _ in _Simulation(process, **settings).batches(n, step=100, pairs=False)])
 
 
 def simulate_file(
@@ -103,13 +98,7 @@ def simulate_file(
     paired: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
     step: int = 100,
-    pileup: float | str | Pileup = DEFAULT_PILEUP,
-    seed: int = 1,
-    card: str | Card = DEFAULT_CARD,
-    n_minbias: int = MINBIAS,
-    workers: int = 1,
-    progress: Progress | None = None,
-    **generation: Any,
+    **settings: Unpack[Settings],
 ) -> int:
     """Simulate crossings into a file, in bounded memory; return how many.
 
@@ -120,7 +109,7 @@ def simulate_file(
         event, with the detector's noise drawn anew.
     step
         Crossings held in memory at once.
-    process, n, pileup, seed, card, n_minbias, workers, progress, **generation
+    process, n, **settings
         As for `simulate`, whose crossings these are.
 
     Raises
@@ -131,8 +120,7 @@ def simulate_file(
     with ExitStack() as stack:
         writer = stack.enter_context(Writer(output, overwrite=overwrite))
         partner = stack.enter_context(Writer(paired, overwrite=overwrite)) if paired is not None else None
-        simulation = _Simulation(process, pileup, seed, card, n_minbias, workers, progress, generation)
-        for events, alone in simulation.batches(n, step, pairs=paired is not None):
+        for events, alone in _Simulation(process, **settings).batches(n, step, pairs=paired is not None):
             writer.write(events)
             if partner is not None and alone is not None:
                 partner.write(alone)
@@ -145,13 +133,7 @@ def stream(
     n_hard: int = 10_000,
     step: int = 16,
     pairs: bool = True,
-    pileup: float | str | Pileup = DEFAULT_PILEUP,
-    seed: int = 1,
-    card: str | Card = DEFAULT_CARD,
-    n_minbias: int = MINBIAS,
-    workers: int = 1,
-    progress: Progress | None = None,
-    **generation: Any,
+    **settings: Unpack[Settings],
 ) -> Iterator[Events] | Iterator[tuple[Events, Events]]:
     """Yield crossings, or pairs, forever: for training.
 
@@ -169,7 +151,7 @@ def stream(
         Crossings in a batch.
     pairs
         Yield (without pileup, with pileup), the same hard collisions in both; otherwise crossings with pileup.
-    pileup, seed, card, n_minbias, workers, progress, **generation
+    **settings
         As for `simulate`.
 
     Yields
@@ -180,8 +162,7 @@ def stream(
     names = [processes] if isinstance(processes, str) else list(processes)
     if not names or step < 1 or n_hard < 1:
         raise SettingsError("a stream needs at least one process, step ≥ 1 and n_hard ≥ 1.")
-    simulations = [_Simulation(name, pileup, seed, card, n_minbias, workers, progress, generation) for name in names]
-    return _endless(simulations, n_hard, step, pairs)
+    return _endless([_Simulation(name, **settings) for name in names], n_hard, step, pairs)
 
 
 def with_truth_jets(events: Events) -> Events:
@@ -228,16 +209,16 @@ class _Simulation:
     def __init__(
         self,
         process: str | os.PathLike[str],
-        pileup: float | str | Pileup,
-        seed: int,
-        card: str | Card,
-        n_minbias: int,
-        workers: int,
-        progress: Progress | None,
-        generation: dict[str, Any],
+        *,
+        pileup: float | str | Pileup = 140.0,
+        seed: int = 1,
+        card: str | Card = "cms-phase2",
+        n_minbias: int = 20_000,
+        elastic: bool = False,
+        workers: int = 1,
+        progress: Progress | None = None,
+        **generation: Any,
     ) -> None:
-        generation = dict(generation)
-        elastic = bool(generation.pop("elastic", False))
         self.hard: Generation | Path = (
             Path(process) if _HEPMC.search(str(process)) else Generation.of(process, seed=seed, **generation)
         )

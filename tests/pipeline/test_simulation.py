@@ -66,7 +66,7 @@ def test_the_same_seed_gives_the_same_crossings_and_another_other_ones(events):
 
 def test_options_of_the_generator_reach_hard_process_and_pileup():
     def resolved(**options):
-        simulation = _Simulation("zprime-tt", 10, 1, "cms-phase2", 100, 1, None, options)
+        simulation = _Simulation("zprime-tt", **options)
         return simulation.hard, simulation.minbias
 
     hard, minbias = resolved(mass=3000.0, energy=13600.0, tune="cp5", elastic=True)

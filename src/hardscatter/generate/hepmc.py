@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import os
 import zlib
 from collections.abc import Iterator
@@ -113,7 +114,7 @@ class _Source:
 
     def write(self, data: bytes) -> int:
         """Exist, since pyhepmc takes only what looks writable for a file."""
-        raise NotImplementedError
+        raise io.UnsupportedOperation("a HepMC file is only read")
 
     @property
     def complete(self) -> bool:
