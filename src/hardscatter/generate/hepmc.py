@@ -112,7 +112,7 @@ class _Source:
 
     readinto = readinto1
 
-    def write(self, data: bytes) -> int:
+    def write(self, data: bytes) -> int:  # noqa: ARG002 - the interface of a file
         """Exist, since pyhepmc takes only what looks writable for a file."""
         raise io.UnsupportedOperation("a HepMC file is only read")
 
