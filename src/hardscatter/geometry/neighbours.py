@@ -38,12 +38,14 @@ class Grid(NamedTuple):
 
 
 @kernel
-def _column(phi: float, columns_per_phi: float, n_columns: int) -> int:
+def column_of(phi: float, columns_per_phi: float, n_columns: int) -> int:
+    """Return the column of a point."""
     return min(max(int((phi + math.pi) * columns_per_phi), 0), n_columns - 1)
 
 
 @kernel
-def _row(eta: float, eta_low: float, rows_per_eta: float, n_rows: int) -> int:
+def row_of(eta: float, eta_low: float, rows_per_eta: float, n_rows: int) -> int:
+    """Return the row of a point, the first or last one beyond the grid."""
     # Clamped in floating point: a far-away query must not overflow the integer.
     return int(min(max((eta - eta_low) * rows_per_eta, 0.0), n_rows - 1.0))
 
@@ -64,8 +66,8 @@ def build_grid(eta: NDArray[np.float64], phi: NDArray[np.float64], radius: float
     cells = np.empty(n, dtype=np.int64)
     start = np.zeros(n_rows * n_columns + 1, dtype=np.int64)
     for i in range(n):
-        cell = _row(eta[i], eta_low, rows_per_eta, n_rows) * n_columns
-        cell += _column(phi[i], columns_per_phi, n_columns)
+        cell = row_of(eta[i], eta_low, rows_per_eta, n_rows) * n_columns
+        cell += column_of(phi[i], columns_per_phi, n_columns)
         cells[i] = cell
         start[cell + 1] += 1
     for cell in range(len(start) - 1):
@@ -81,7 +83,7 @@ def build_grid(eta: NDArray[np.float64], phi: NDArray[np.float64], radius: float
 @kernel
 def rows(grid: Grid, eta: float) -> tuple[int, int]:
     """Return the range of rows that can hold neighbours of a point at `eta`."""
-    row = _row(eta, grid.eta_low, grid.rows_per_eta, grid.n_rows)
+    row = row_of(eta, grid.eta_low, grid.rows_per_eta, grid.n_rows)
     return max(row - 1, 0), min(row + 2, grid.n_rows)
 
 
@@ -91,7 +93,7 @@ def spans(grid: Grid, row: int, phi: float) -> tuple[int, int, int, int]:
     base = row * grid.n_columns
     if grid.n_columns < 4:  # the three columns around would meet themselves
         return grid.start[base], grid.start[base + grid.n_columns], 0, 0
-    column = _column(phi, grid.columns_per_phi, grid.n_columns)
+    column = column_of(phi, grid.columns_per_phi, grid.n_columns)
     last = grid.n_columns - 1
     if column == 0:
         return grid.start[base], grid.start[base + 2], grid.start[base + last], grid.start[base + last + 1]
