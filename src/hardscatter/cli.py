@@ -87,11 +87,13 @@ def simulate(
     process: Annotated[str, typer.Argument(help="A named process, a Pythia .cmnd file, or a HepMC file.")],
     output: Annotated[Path, typer.Argument(help="Where to write: .parquet or .root.")],
     n: Annotated[int, typer.Option("-n", help="Number of crossings.")] = 100,
-    pileup: Annotated[str, typer.Option(help="Mean number of interactions, or fixed:140, or flat:0-200.")] = "140",
+    pileup: Annotated[
+        str, typer.Option(help="Mean number of interactions, or fixed:140, flat:0-200, hist:FILE.")
+    ] = "140",
     seed: Annotated[int, typer.Option(help="Of everything; different seeds share no collision.")] = 1,
-    card: Annotated[str, typer.Option(help="Detector: cms-phase2, delphes-phase2, or a card of your own (.toml).")] = (
-        "cms-phase2"
-    ),
+    card: Annotated[
+        str, typer.Option(help="Detector: cms-phase2, delphes-phase2, atlas-like, or a card of your own (.toml).")
+    ] = ("cms-phase2"),
     paired: Annotated[
         Path | None, typer.Option(help="Also write the same hard collisions without pileup, event by event.")
     ] = None,
@@ -99,6 +101,9 @@ def simulate(
     energy: Annotated[float | None, typer.Option(help="Centre-of-mass energy in GeV; default 14000.")] = None,
     mass: Annotated[float | None, typer.Option(help="Mass of the resonance in GeV, where there is one.")] = None,
     tune: Annotated[str | None, typer.Option(help="monash (default), cp5 or 4c.")] = None,
+    shared_draws: Annotated[
+        bool, typer.Option("--shared-draws", help="Draw the noise once for both members of a pair.")
+    ] = False,
     elastic: Annotated[bool, typer.Option("--elastic", help="Have elastic collisions among the pileup.")] = False,
     overwrite: Overwrite = False,
     step: Step = 100,
@@ -118,7 +123,8 @@ def simulate(
     from hardscatter.threads import threads
 
     settings: Settings = {
-        "pileup": pileup, "seed": seed, "card": card, "n_minbias": n_minbias, "elastic": elastic, "workers": threads(),
+        "pileup": pileup, "seed": seed, "card": card, "n_minbias": n_minbias, "elastic": elastic,
+        "shared_draws": shared_draws, "workers": threads(),
     }  # fmt: skip
     if energy is not None:
         settings["energy"] = energy

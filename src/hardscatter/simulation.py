@@ -6,6 +6,8 @@ crossings are mixed from them on the fly.
 
 from __future__ import annotations
 
+import hashlib
+import operator
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -20,7 +22,7 @@ from pydantic import ValidationError
 from hardscatter.detector import Card, Fixed, Flat, Histogram, Pileup, Poisson, Source, load_card, prepare
 from hardscatter.detector import simulate_crossings as crossings_of
 from hardscatter.detector import simulate_pairs as pairs_of
-from hardscatter.errors import SettingsError
+from hardscatter.errors import SettingsError, UnreadableFileError
 from hardscatter.events import Events, concatenate, flat
 from hardscatter.generate import Collisions, Generation, build, iterate_hepmc
 from hardscatter.io import Writer
@@ -29,6 +31,9 @@ from hardscatter.jets.momenta import four_momenta
 
 TRUTH_JETS = (("jets", 0.4, 15.0), ("fat_jets", 0.8, 200.0))
 """Truth jets: field of ``truth``, anti-kT radius, least pt (GeV), as in the Delphes samples."""
+
+# What the metadata of a library says about all of it: it grows, the crossings made from it stay.
+_GROWING = ("n_collisions", "cross_section_mb", "cross_section_error_mb", "n_tried")
 
 _HEPMC = re.compile(r"\.hepmc[23]?(\.gz)?$")
 
@@ -40,22 +45,27 @@ class Settings(TypedDict, total=False):
     """What `simulate`, `simulate_file` and `stream` take beside the process; all may be left out."""
 
     pileup: float | str | Pileup
-    """Mean of a Poisson number of interactions (default 140), 0 for none; ``"fixed:140"``, ``"flat:0-200"``, or one of
-    `hardscatter.detector.Poisson`, `Fixed`, `Flat`, `Histogram`."""
+    """Mean of a Poisson number of interactions (default 140), 0 for none; ``"fixed:140"``, ``"flat:0-200"``,
+    ``"hist:FILE"`` (a text file with the height of each bin 0, 1, 2, …), or one of `hardscatter.detector.Poisson`,
+    `Fixed`, `Flat`, `Histogram`."""
     seed: int
-    """Of everything: hard collisions, pileup and detector (default 1). Different seeds share no collision."""
+    """Of everything: hard collisions, pileup and detector (default 1). Different seeds share no collision; the same
+    seed gives every process its own pileup and noise, drawn from one pool."""
     card: str | Card
     """Name or path of a detector card (default ``"cms-phase2"``), or a `hardscatter.detector.Card`."""
     n_minbias: int
     """Minimum-bias collisions in the pool that pileup is drawn from with replacement (default 20 000)."""
     energy: float
-    """Centre-of-mass energy, GeV (default 14 000), of hard process and pileup."""
+    """Centre-of-mass energy, GeV (default 14 000, or what a ``.cmnd`` file says), of hard process and pileup; of the
+    pileup alone for a HepMC file."""
     tune: str
     """``"monash"`` (default), ``"cp5"`` or ``"4c"``, of hard process and pileup."""
     mass: float
     """Mass of the resonance, GeV, where the process has one to choose."""
     elastic: bool
     """Have elastic collisions among the pileup (default False)."""
+    shared_draws: bool
+    """Draw the detector's noise once for both members of a pair (default False: anew for each)."""
     workers: int
     """Processes that build libraries (default 1). More are spawned, so a script then needs
     ``if __name__ == "__main__":``; the result is the same."""
@@ -117,6 +127,8 @@ def simulate_file(
     HardscatterError
         As `simulate`, and if a file cannot be written: nothing half-written is left.
     """
+    if paired is not None and Path(paired).resolve() == Path(output).resolve():
+        raise SettingsError(f"{output} and its partner without pileup are the same file: give two names.")
     with ExitStack() as stack:
         writer = stack.enter_context(Writer(output, overwrite=overwrite))
         partner = stack.enter_context(Writer(paired, overwrite=overwrite)) if paired is not None else None
@@ -187,19 +199,21 @@ def pileup_of(given: float | str | Pileup) -> Pileup:
     """
     if isinstance(given, Poisson | Fixed | Flat | Histogram):
         return given
-    kind, _, numbers = str(given).rpartition(":")
+    kind, _, numbers = str(given).partition(":") if ":" in str(given) else ("", "", str(given))
     try:
         if kind == "flat":
             low, high = numbers.split("-")
             return Flat(int(low), int(high))
         if kind == "fixed":
             return Fixed(int(numbers))
+        if kind == "hist":
+            return Histogram(tuple(np.loadtxt(numbers, ndmin=1).tolist()))
         if kind in ("", "poisson"):
             return Poisson(float(numbers))
-    except (ValueError, ValidationError):
+    except (ValueError, ValidationError, OSError):
         pass
     raise SettingsError(
-        f"pileup '{given}' is not understood: give a mean such as 140, or fixed:140, or flat:0-200, not below 0."
+        f"pileup '{given}' is not understood: give a mean such as 140, or fixed:140, flat:0-200, hist:FILE, all ≥ 0."
     )
 
 
@@ -215,18 +229,34 @@ class _Simulation:
         card: str | Card = "cms-phase2",
         n_minbias: int = 20_000,
         elastic: bool = False,
+        shared_draws: bool = False,
         workers: int = 1,
         progress: Progress | None = None,
         **generation: Any,
     ) -> None:
-        self.hard: Generation | Path = (
-            Path(process) if _HEPMC.search(str(process)) else Generation.of(process, seed=seed, **generation)
-        )
-        shared = {name: generation[name] for name in ("energy", "tune") if name in generation}
-        self.minbias = Generation("minbias", seed=seed, elastic=elastic, **shared)
+        unknown = sorted(set(generation) - set(Settings.__annotations__))
+        if unknown:
+            raise SettingsError(
+                f"there is no setting '{unknown[0]}': take one of {', '.join(Settings.__annotations__)}."
+            )
+        if str(process) == "minbias":
+            raise SettingsError(
+                "minbias is what pileup is made of: for crossings of nothing else give a .cmnd file with "
+                "SoftQCD:inelastic = on as the hard process."
+            )
+        self.hard = _hard_process(process, seed, generation)
+        energy = self.hard.collision_energy if isinstance(self.hard, Generation) else generation.get("energy")
+        tune = {"tune": generation["tune"]} if "tune" in generation else {}
+        self.minbias = Generation("minbias", seed=seed, energy=energy, elastic=elastic, **tune)
         self.pileup = pileup_of(pileup)
         self.card = card if isinstance(card, Card) else load_card(card)
-        self.seed, self.n_minbias, self.workers, self.progress = seed, n_minbias, workers, progress
+        self.n_minbias, self.workers = _whole("n_minbias", n_minbias), _whole("workers", workers)
+        self.seed, self.shared_draws, self.progress = self.minbias.seed, shared_draws, progress
+
+    def draws(self, purpose: str) -> int:
+        """Return the detector's seed: another one for each process and for streams, so that none share their draws."""
+        hard = self.hard.name if isinstance(self.hard, Path) else self.hard.fingerprint()
+        return int.from_bytes(hashlib.sha256(f"{self.seed} {hard} {purpose}".encode()).digest()[:7])
 
     def pool(self) -> Source | None:
         """Return the pileup pool, built or reused; None where no pileup is asked for."""
@@ -244,23 +274,31 @@ class _Simulation:
 
     def batches(self, n: int, step: int, pairs: bool) -> Iterator[tuple[Events, Events | None]]:
         """Yield crossings in batches, with their partners without pileup if `pairs`."""
-        if n < 1 or step < 1:
-            raise SettingsError(f"{n} crossings in batches of {step} cannot be simulated: give at least 1.")
-        pool = self.pool()
+        n, step = _whole("n", n), _whole("step", step)
         hard = self.collisions(n)
+        pool = self.pool()
         tell = self._tell("crossings")
         for first in range(0, n, step):
             part = hard.select(slice(first, min(first + step, n)))
-            yield self.crossings(part, pool, first, pairs)
+            yield self.crossings(part, pool, first, pairs, "simulate")
             tell(first + len(part), n)
 
-    def crossings(self, hard: Collisions, pool: Source | None, first: int, pairs: bool) -> tuple[Events, Events | None]:
+    def crossings(
+        self, hard: Collisions, pool: Source | None, first: int, pairs: bool, purpose: str
+    ) -> tuple[Events, Events | None]:
         """Simulate one batch, event numbers from `first` on."""
-        settings = (hard, pool, self.pileup, self.card, self.seed, first)
+        settings = (hard, pool, self.pileup, self.card, self.draws(purpose), first)
         if not pairs:
-            return with_truth_jets(crossings_of(*settings)), None
-        alone, events = pairs_of(*settings)
-        return with_truth_jets(events), with_truth_jets(alone)
+            return self._finished(crossings_of(*settings)), None
+        alone, events = pairs_of(*settings, shared_draws=self.shared_draws)
+        return self._finished(events), self._finished(alone)
+
+    def _finished(self, events: Events) -> Events:
+        """Add truth jets, and where the pileup came from."""
+        generator = {key: value for key, value in events.metadata.get("generator", {}).items() if key not in _GROWING}
+        pool = {"generation": self.minbias.to_dict(), "n": self.n_minbias}
+        metadata = {**events.metadata, "seed": self.seed, "generator": generator, "minbias": pool}
+        return Events(with_truth_jets(events).array, metadata)
 
     def _tell(self, what: str) -> Callable[[int, int], None]:
         def tell(ready: int, wanted: int) -> None:
@@ -270,9 +308,31 @@ class _Simulation:
         return tell
 
 
+def _hard_process(process: str | os.PathLike[str], seed: int, generation: dict[str, Any]) -> Generation | Path:
+    if not _HEPMC.search(str(process)):
+        return Generation.of(process, seed=seed, **generation)
+    if not Path(process).is_file():
+        raise UnreadableFileError(f"{process} does not exist: check the name.")
+    return Path(process)
+
+
+def _whole(name: str, value: Any) -> int:
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = 0
+    if number < 1:
+        raise SettingsError(f"{name} is {value!r}: give a whole number of at least 1.")
+    return number
+
+
 def _from_hepmc(path: Path, n: int) -> Collisions:
     parts: list[Collisions] = []
     for part in iterate_hepmc(path, step=min(n, 1000)):
+        if not (np.isfinite(part.pt).all() and np.isfinite(part.eta).all() and np.isfinite(part.mass).all()):
+            raise UnreadableFileError(f"{path} holds momenta that are not finite: make the file again.")
+        if not len(part.pt):
+            raise UnreadableFileError(f"{path} holds no stable particles (status 1): give events after hadronisation.")
         parts.append(part)
         if sum(map(len, parts)) >= n:
             return Collisions.concatenate(parts).select(slice(n))
@@ -282,8 +342,8 @@ def _from_hepmc(path: Path, n: int) -> Collisions:
 def _endless(
     simulations: list[_Simulation], n_hard: int, step: int, pairs: bool
 ) -> Iterator[Events] | Iterator[tuple[Events, Events]]:
-    pool = simulations[0].pool()
     libraries = [simulation.collisions(n_hard) for simulation in simulations]
+    pool = simulations[0].pool()
     generator = np.random.default_rng([simulations[0].seed, 0x57BEA])
     first = 0
     while True:
@@ -291,7 +351,7 @@ def _endless(
         for start in range(0, n_hard, step):
             for simulation, library, order in zip(simulations, libraries, orders, strict=True):
                 hard = turned(library.select(order[start : start + step]), generator)
-                events, alone = simulation.crossings(hard, pool, first, pairs)
+                events, alone = simulation.crossings(hard, pool, first, pairs, "stream")
                 first += len(hard)
                 yield (alone, events) if alone is not None else events
 

@@ -208,3 +208,80 @@ def _back_to_back(pyhepmc, number):
         vertex.add_particle_out(pyhepmc.GenParticle((px, 0, 0, 50.0), 22, 1))
     event.add_vertex(vertex)
     return event
+
+
+def test_processes_share_a_seed_but_neither_pileup_nor_noise():
+    top = hs.simulate("ttbar-semileptonic", 6, seed=3, **SMALL)
+    other = hs.simulate("zprime-tt", 6, seed=3, **SMALL)
+    assert not ak.all(top.truth.n_interactions == other.truth.n_interactions)
+    assert not ak.any(top.truth.vertex_z == other.truth.vertex_z)
+    stream = next(iter(hs.stream("ttbar-semileptonic", n_hard=6, step=6, seed=3, pairs=False, **SMALL)))
+    assert not ak.any(stream.truth.vertex_z == top.truth.vertex_z)
+
+
+def test_the_output_says_where_its_pileup_came_from(events):
+    pool = events.metadata["minbias"]
+    assert pool["n"] == SMALL["n_minbias"]
+    assert pool["generation"]["process"] == "minbias"
+    assert pool["generation"]["energy"] == 14000.0
+    assert events.metadata["seed"] == 3
+    assert "n_collisions" not in events.metadata["generator"]  # it depends on what else the library was used for
+
+
+def test_flat_pileup_does_not_tell_the_true_number():
+    flat = hs.simulate("ttbar-semileptonic", 4, seed=3, pileup="flat:0-60", n_minbias=400)
+    assert ak.all(flat.pileup == 30)
+    assert len(set(ak.to_list(flat.truth.n_interactions))) > 1
+
+
+def test_truth_particles_know_where_they_come_from(events):
+    particles = events.truth.particles
+    assert {"x", "y", "z", "ancestry"} <= set(particles.fields)
+    assert ak.any(particles.ancestry & 1)  # tops decay to b
+
+
+def test_shared_draws_make_the_pair_identical_without_pileup(tmp_path):
+    hs.simulate_file(
+        "ttbar-semileptonic", tmp_path / "a.parquet", 3, paired=tmp_path / "b.parquet", seed=3, pileup=0,
+        shared_draws=True,
+    )  # fmt: skip
+    assert ak.array_equal(hs.read(tmp_path / "a.parquet").array, hs.read(tmp_path / "b.parquet").array, equal_nan=True)
+
+
+def test_a_pair_needs_two_files(tmp_path):
+    with pytest.raises(SettingsError, match="same file"):
+        hs.simulate_file("ttbar-semileptonic", tmp_path / "a.parquet", 2, paired=tmp_path / "x" / ".." / "a.parquet")
+
+
+@pytest.mark.parametrize(
+    ("process", "settings", "words"),
+    [
+        ("minbias", {}, "SoftQCD:inelastic"), ("qcd", {"foo": 1}, "no setting 'foo'"),
+        ("qcd", {"n_minbias": -3}, "n_minbias"), ("qcd", {"n_minbias": 2.5}, "n_minbias"), ("none.hepmc", {}, "does not exist"), ("qcd", {"seed": -1}, "seed"),
+    ],
+)  # fmt: skip
+def test_impossible_settings_are_named_before_any_work(process, settings, words):
+    with pytest.raises(HardscatterError, match=words):
+        hs.simulate(process, 2, **settings)
+
+
+def test_numpy_integers_are_numbers():
+    assert _Simulation("qcd", seed=np.int64(3), n_minbias=np.int32(7)).seed == 3
+    with pytest.raises(SettingsError, match=r"n is 3\.0"):
+        hs.simulate("qcd", 3.0)
+
+
+def test_pileup_has_the_energy_of_the_command_file(tmp_path):
+    (tmp_path / "own.cmnd").write_text("Beams:eCM = 8000. ! LHC Run 1\nHardQCD:all = on\nPhaseSpace:pTHatMin = 50\n")
+    simulation = _Simulation(tmp_path / "own.cmnd")
+    assert simulation.minbias.energy == 8000.0
+    (tmp_path / "spread.cmnd").write_text("HardQCD:all = on\nBeams:allowVertexSpread = on\n")
+    with pytest.raises(SettingsError, match="allowVertexSpread"):
+        _Simulation(tmp_path / "spread.cmnd")
+
+
+def test_pileup_from_a_histogram_file(tmp_path):
+    (tmp_path / "mu.txt").write_text("0\n1\n3\n")
+    assert pileup_of(f"hist:{tmp_path / 'mu.txt'}") == Histogram((0.0, 1.0, 3.0))
+    with pytest.raises(SettingsError, match="hist"):
+        pileup_of("hist:nowhere.txt")

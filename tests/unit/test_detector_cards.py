@@ -138,3 +138,23 @@ def test_energy_fractions():
         11: (1, 0), -11: (1, 0), 22: (1, 0), 13: (0, 0), 12: (0, 0),
         310: (0.3, 0.7), 3122: (0.3, 0.7), 211: (0, 1), 130: (0, 1),
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "[beam]\nmax_z = 1e-30", "[beam]\nmax_z = 4000.0", "[beam]\nsigma_z = nan", "[volume]\nradius = inf",
+        "[vertexing]\ndisplaced_share = 3.0", "[ecal.resolution]\neta = []\nconstant = []\nstochastic = []\nnoise = []",
+        "[ecal.resolution]\neta = [3.0, 1.5]\nconstant = [0.1, 0.1]\nstochastic = [0, 0]\nnoise = [0, 0]",
+        "[ecal.resolution]\neta = [5.0]\nconstant = [nan]\nstochastic = [0]\nnoise = [0]",
+        "[[tracker.efficiency.hadron]]\neta = [0.0, 4.0]\npt = [0.2, inf]\nconstant = [7.0]",
+        "[[tracker.resolution.hadron]]\neta = [0.0, 4.0]\npt = [0.2, inf]\nconstant = [-0.5]",
+        "[ecal]\nfractions = [{pdg = [22], fraction = 1.0}, {pdg = [22, 11], fraction = 0.5}]",
+    ],
+)  # fmt: skip
+def test_impossible_detectors_get_one_sentence(tmp_path, wrong):
+    card = tmp_path / "wrong.toml"
+    card.write_text(f'based_on = "delphes-phase2"\nname = "wrong"\ndescription = "x"\n{wrong}\n')
+    with pytest.raises(SettingsError, match=r"wrong\.toml") as raised:
+        load_card(card)
+    assert "\n" not in str(raised.value)

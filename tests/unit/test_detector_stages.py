@@ -17,6 +17,7 @@ from hardscatter.detector.vertices import (
     Vertices,
     associate,
     associate_as_delphes,
+    count_tracks,
     fit_vertices,
 )
 
@@ -183,17 +184,25 @@ def test_near_vertices_merge_and_a_hard_one_without_tracks_stays():
 
 def test_a_track_goes_to_the_most_probable_vertex():
     even = np.ones((2, 5))
-    vertices = Vertices(array(0.0, 1.0), array(0.01, 0.01), even)
+    vertices = Vertices(array(0.0, 1.0), array(0.01, 0.01))
     # on a vertex, near the other, between them but nearer to the second, displaced by 2 mm, out of reach
     tracks = measured([0] * 5, [1] * 5, [0.02, 0.9, 0.55, 3.0, 5.0], [0.1, 0.1, 0.01, 0.1, 0.1])
-    assert associate(tracks, vertices, RULES).tolist() == [0, 1, 1, 1, -1]
+    assert associate(tracks, vertices, even, RULES).tolist() == [0, 1, 1, 1, -1]
     # A hard track half-way between two vertices comes from the one that has hard tracks.
     hard_leading = even.copy()
     hard_leading[0, 4] = 20.0
     between = measured([0, 0], [1, 30], [0.52, 0.52], [0.2, 0.2])
-    assert associate(between, vertices._replace(n_tracks=hard_leading), RULES).tolist() == [1, 0]
+    assert associate(between, vertices, hard_leading, RULES).tolist() == [1, 0]
     # A large error reaches further than the reach for displaced tracks.
-    assert associate(measured([0], [1], [-8.0], [2.0]), vertices, RULES).tolist() == [0]
+    assert associate(measured([0], [1], [-8.0], [2.0]), vertices, even, RULES).tolist() == [0]
+
+
+def test_tracks_are_counted_where_they_lie_whatever_their_collision():
+    vertices = Vertices(array(0.0, 1.0), array(0.01, 0.01))
+    tracks = measured([7, 7, 7, 7], [0.5, 9, 9, 9], [0.02, 0.9, 1.1, 9.0], [0.1] * 4)  # the last belongs to none
+    counts = count_tracks(tracks, vertices, RULES)
+    assert counts[:, 0].tolist() == [1 + 1.0, 0 + 1.0]
+    assert counts[:, 4].tolist() == [0 + 1.5, 2 + 1.5]
 
 
 def test_delphes_never_loses_the_hard_scatter():

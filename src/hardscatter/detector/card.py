@@ -21,9 +21,11 @@ CALORIMETERS = ("ecal", "hcal")
 
 _CLOSED = ConfigDict(extra="forbid", allow_inf_nan=True)
 _SAME_EDGE = 1e-9
+_LEAST_CUT = 0.1
 
-Positive = Annotated[float, Field(gt=0)]
-NotNegative = Annotated[float, Field(ge=0)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Whole = Annotated[int, Field(ge=1)]
 
@@ -38,6 +40,12 @@ class Beam:
     max_t: Positive
     mirror: bool = False
     """Turn each pileup collision end to end at random as well: protons collide with protons."""
+
+    def __post_init__(self) -> None:
+        # Positions are drawn until one is inside the cut: a cut far below σ would never end.
+        for name, cut, sigma in (("z", self.max_z, self.sigma_z), ("t", self.max_t, self.sigma_t)):
+            if cut < _LEAST_CUT * sigma:
+                raise ValueError(f"max_{name} must be at least {_LEAST_CUT} sigma_{name}")
 
 
 @dataclass(frozen=True, config=_CLOSED)
@@ -59,13 +67,15 @@ class PtEtaBlock:
     eta: Annotated[tuple[float, ...], Field(min_length=2)]
     """Edges of the |eta| bins, rising."""
     pt: tuple[float, float]
-    constant: tuple[float, ...]
-    slope: tuple[float, ...] = ()
+    constant: tuple[Finite, ...]
+    slope: tuple[Finite, ...] = ()
 
     def __post_init__(self) -> None:
         n_bins = len(self.eta) - 1
         if any(high <= low for low, high in zip(self.eta, self.eta[1:], strict=False)) or self.pt[1] <= self.pt[0]:
             raise ValueError("the edges of eta and pt must rise")
+        if min(self.constant) < 0:
+            raise ValueError("constants must not be negative")
         if len(self.constant) != n_bins or len(self.slope) not in (0, n_bins):
             raise ValueError(f"constant and slope must hold {n_bins} numbers, one for each bin between the eta edges")
 
@@ -127,9 +137,9 @@ class TowerSegment:
     """Upper eta edges of towers and how many towers go round in phi: listed, or first + i·step for i = 1 … count."""
 
     phi: Whole
-    eta: tuple[float, ...] = ()
-    first: float = 0.0
-    step: float = 0.0
+    eta: tuple[Finite, ...] = ()
+    first: Finite = 0.0
+    step: Finite = 0.0
     count: Annotated[int, Field(ge=0)] = 0
 
     def edges(self) -> list[float]:
@@ -175,12 +185,14 @@ class EnergyFraction:
 class EnergyResolution:
     """σ(E)² = constant²·E² + stochastic²·E + noise², in GeV, by |eta| of the tower's centre up to each edge."""
 
-    eta: tuple[float, ...]
-    constant: tuple[float, ...]
-    stochastic: tuple[float, ...]
-    noise: tuple[float, ...]
+    eta: Annotated[tuple[Finite, ...], Field(min_length=1)]
+    constant: tuple[NotNegative, ...]
+    stochastic: tuple[NotNegative, ...]
+    noise: tuple[NotNegative, ...]
 
     def __post_init__(self) -> None:
+        if list(self.eta) != sorted(set(self.eta)):
+            raise ValueError("the edges of eta must rise")
         if len({len(self.eta), len(self.constant), len(self.stochastic), len(self.noise)}) != 1:
             raise ValueError("eta, constant, stochastic and noise must hold as many numbers as each other")
 
@@ -199,6 +211,11 @@ class Calorimeter:
     resolution: EnergyResolution
     towers: Towers
 
+    def __post_init__(self) -> None:
+        named = [pdg for entry in self.fractions for pdg in entry.pdg]
+        if len(named) != len(set(named)):
+            raise ValueError("fractions must name each particle once")
+
 
 @dataclass(frozen=True, config=_CLOSED)
 class Vertexing:
@@ -215,7 +232,7 @@ class Vertexing:
     max_significance: Positive
     reach: NotNegative
     """A track further from every vertex than `max_significance` standard deviations and than `reach` has none."""
-    displaced_share: NotNegative
+    displaced_share: Share
     """Share of tracks that come from displaced decays, and the length scale of their distance from the vertex."""
     displacement: Positive
 
@@ -233,6 +250,14 @@ class Card:
     hcal: Calorimeter
     photon_smearing: NotNegative
     """Extra relative Gaussian smearing of the energy of photons."""
+
+    def __post_init__(self) -> None:
+        if self.beam.max_z >= self.volume.half_length:
+            raise ValueError("collisions (beam.max_z) must lie inside the tracker (volume.half_length)")
+        for name in ("hadron", "electron", "muon"):
+            if any(max(block.constant) > 1 for block in getattr(self.tracker.efficiency, name)):
+                raise ValueError(f"the efficiency of {name}s must not exceed 1")
+
     vertexing: Vertexing
 
     def calorimeter(self, name: str) -> Calorimeter:

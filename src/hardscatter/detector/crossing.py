@@ -22,6 +22,7 @@ from hardscatter.detector.vertices import (
     MeasuredTracks,
     associate,
     associate_as_delphes,
+    count_tracks,
     fit_vertices,
     vertex_rules,
 )
@@ -165,7 +166,7 @@ def _find_vertices(card: Card, charged: Charged, tracks: Tracks, interactions: I
         measured = MeasuredTracks(interaction, tracks.pt, d0, d0_error, z, z_error)
         rules = vertex_rules(card.vertexing)
         vertices = fit_vertices(measured, interactions.z, rules)
-        chosen = associate(measured, vertices, rules)
+        chosen = associate(measured, vertices, count_tracks(measured, vertices, rules), rules)
         leading_z, vertices_z = vertices.z[0], vertices.z
     if not card.tracker.impact.smear:
         d0_error, z_error = np.full_like(d0, np.nan), np.full_like(z, np.nan)

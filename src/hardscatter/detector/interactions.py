@@ -71,8 +71,8 @@ class Flat:
         return numbers
 
     def means(self, numbers: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Return the number of interactions itself: crossings of every pileup are mixed."""
-        return numbers.astype(np.float32)
+        """Return the mean of the distribution: the number itself is truth."""
+        return np.full(len(numbers), 0.5 * (self.low + self.high), dtype=np.float32)
 
 
 @dataclass(frozen=True, config=_CLOSED)
@@ -94,8 +94,9 @@ class Histogram:
         return numbers
 
     def means(self, numbers: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Return the number of interactions itself: crossings of every pileup are mixed."""
-        return numbers.astype(np.float32)
+        """Return the mean of the distribution: the number itself is truth."""
+        mean = np.average(np.arange(len(self.contents)), weights=self.contents)
+        return np.full(len(numbers), mean, dtype=np.float32)
 
 
 Pileup = Poisson | Fixed | Flat | Histogram

@@ -56,7 +56,7 @@ def simulate_crossings(
     -------
     Events
         Candidates by falling pt with all track fields, ``vertices.z``, ``n_vertices``, ``event``, ``process``,
-        ``pileup`` (the mean number of interactions, or the number where it follows no mean), ``generator_weight``,
+        ``pileup`` (the mean number of interactions that was asked for), ``generator_weight``,
         and ``truth``: ``hard_fraction``, ``delphes_hard_fraction``, ``particles``, ``met``, ``leptons``, ``partons``,
         ``n_interactions`` (pileup), ``vertex_z`` (mm). Truth jets are left to the caller.
 

@@ -23,7 +23,8 @@ def truth_of(collisions: Collisions) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``particles``: stable visible particles (``pt``, ``eta``, ``phi``, ``mass``, ``pid``); ``met``: minus the sum
+        ``particles``: stable visible particles (``pt``, ``eta``, ``phi``, ``mass``, ``pid``, production vertex ``x``,
+        ``y``, ``z`` in mm relative to the collision's, ``ancestry`` bits of `Ancestry`); ``met``: minus the sum
         of their transverse momenta, all eta (``pt``, ``phi``); ``leptons``: prompt electrons and muons above 10 GeV
         (``pt``, ``eta``, ``phi``, ``pdg_id``); ``partons``: the generator's truth record (``pt``, ``eta``, ``phi``,
         ``mass``, ``pid``, ``role``). GeV, rad.
@@ -32,7 +33,8 @@ def truth_of(collisions: Collisions) -> dict[str, Any]:
     prompt = (collisions.ancestry & Ancestry.PROMPT.value) != 0
     lepton = prompt & np.isin(np.abs(collisions.pid), (11, 13)) & (collisions.pt > MIN_LEPTON_PT)
     columns = {name: getattr(collisions, name) for name in ("pt", "eta", "phi", "mass", "pid")}
-    particles = _jagged(columns, collisions.offsets, visible)
+    origin = {name: getattr(collisions, name) for name in ("x", "y", "z", "ancestry")}
+    particles = _jagged(columns | origin, collisions.offsets, visible)
     leptons = {name: columns[name] for name in ("pt", "eta", "phi")} | {"pdg_id": collisions.pid}
     partons = {name: getattr(collisions, f"truth_{name}") for name in (*columns, "role")}
     everything = np.ones(len(collisions.truth_pid), dtype=np.bool_)

@@ -51,8 +51,6 @@ class Vertices(NamedTuple):
 
     z: Floats
     error: Floats
-    n_tracks: Floats
-    """Tracks of each vertex by pt, shape (vertices, pt bins), smoothed with those of the mean vertex."""
 
 
 class MeasuredTracks(NamedTuple):
@@ -80,7 +78,6 @@ def fit_vertices(tracks: MeasuredTracks, true_z: Floats, rules: VertexRules) -> 
     n = len(true_z)
     count, weight = np.zeros(n, dtype=np.int64), np.zeros(n)
     mean, sum_pt2 = np.zeros(n), np.zeros(n)
-    by_pt = np.zeros((n, len(_PT_EDGES) + 1))
     for i in range(len(tracks.pt)):
         k = tracks.interaction[i]
         if tracks.pt[i] < rules.min_track_pt or abs(tracks.d0[i]) > rules.max_d0_significance * tracks.d0_error[i]:
@@ -90,11 +87,9 @@ def fit_vertices(tracks: MeasuredTracks, true_z: Floats, rules: VertexRules) -> 
         weight[k] += w
         mean[k] += w * tracks.z[i]
         sum_pt2[k] += tracks.pt[i] ** 2
-        by_pt[k, _pt_bin(tracks.pt[i])] += 1.0
     largest = 1.0 / rules.min_error**2
     sum_pt2[0] = math.inf
     z, w, n_kept = np.empty(n), np.empty(n), 0
-    n_tracks = np.zeros_like(by_pt)
     for k in np.argsort(-sum_pt2):
         if count[k] < rules.min_tracks and k != 0:
             continue
@@ -105,25 +100,41 @@ def fit_vertices(tracks: MeasuredTracks, true_z: Floats, rules: VertexRules) -> 
             if abs(z[other] - here) < rules.merging_distance:
                 z[other] = (w[other] * z[other] + own * here) / (w[other] + own)
                 w[other] = min(w[other] + own, largest)
-                n_tracks[other] += by_pt[k]
                 merged = True
                 break
         if not merged:
             z[n_kept], w[n_kept] = here, own
-            n_tracks[n_kept] = by_pt[k]
             n_kept += 1
-    n_tracks = n_tracks[:n_kept]
-    for b in range(n_tracks.shape[1]):
-        # One track shared by all vertices is added: a vertex without a track of that pt may still have had one.
-        n_tracks[:, b] += (n_tracks[:, b].sum() + 1.0) / max(n_kept, 1)
-    return Vertices(z[:n_kept], 1.0 / np.sqrt(w[:n_kept]), n_tracks)
+    return Vertices(z[:n_kept], 1.0 / np.sqrt(w[:n_kept]))
 
 
 @kernel
-def associate(tracks: MeasuredTracks, vertices: Vertices, rules: VertexRules) -> NDArray[np.int32]:
+def count_tracks(tracks: MeasuredTracks, vertices: Vertices, rules: VertexRules) -> Floats:
+    """Return how many tracks of each pt bin lie nearest (in σ) to each vertex, shape (vertices, pt bins), smoothed.
+
+    The mean over vertices, and one track shared by all, is added: a vertex without a track of that pt may have had one.
+    """
+    n_tracks = np.zeros((len(vertices.z), len(_PT_EDGES) + 1))
+    for i in range(len(tracks.z)):
+        nearest, best = -1, rules.max_significance**2
+        for v in range(len(vertices.z)):
+            variance = tracks.z_error[i] ** 2 + vertices.error[v] ** 2
+            significance2 = (tracks.z[i] - vertices.z[v]) ** 2 / variance
+            if significance2 < best:
+                nearest, best = v, significance2
+        if nearest >= 0:
+            n_tracks[nearest, _pt_bin(tracks.pt[i])] += 1.0
+    for b in range(n_tracks.shape[1]):
+        n_tracks[:, b] += (n_tracks[:, b].sum() + 1.0) / max(len(vertices.z), 1)
+    return n_tracks
+
+
+@kernel
+def associate(tracks: MeasuredTracks, vertices: Vertices, n_tracks: Floats, rules: VertexRules) -> NDArray[np.int32]:
     """Return the vertex of the largest posterior for each track, `NO_VERTEX` where none is within reach.
 
-    A vertex is within reach if it is nearer than `max_significance` standard deviations or `reach` (mm).
+    `n_tracks` is what `count_tracks` gives. A vertex is within reach if it is nearer than `max_significance` standard
+    deviations or `reach` (mm).
     """
     chosen = np.full(len(tracks.z), NO_VERTEX, dtype=np.int32)
     for i in range(len(tracks.z)):
@@ -137,8 +148,8 @@ def associate(tracks: MeasuredTracks, vertices: Vertices, rules: VertexRules) ->
             prompt = math.exp(-0.5 * (distance / spread) ** 2) / (math.sqrt(2.0 * math.pi) * spread)
             displaced = math.exp(-distance / rules.displacement) / (2.0 * rules.displacement)
             density = (1.0 - rules.displaced_share) * prompt + rules.displaced_share * displaced
-            if vertices.n_tracks[v, b] * density > best:
-                best = vertices.n_tracks[v, b] * density
+            if n_tracks[v, b] * density > best:
+                best = n_tracks[v, b] * density
                 chosen[i] = v
     return chosen
 

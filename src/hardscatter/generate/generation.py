@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import operator
 import os
 import re
 from dataclasses import asdict, dataclass
@@ -118,6 +119,16 @@ class Generation:
             raise UnreadableFileError(f"{path} cannot be read ({reason}): give a Pythia command file.") from None
 
     @property
+    def collision_energy(self) -> float:
+        """Centre-of-mass energy, GeV, of whoever says it: the option, the command file, or Pythia's default."""
+        if self.energy is not None:
+            return self.energy
+        found = re.findall(
+            r"^Beams:eCM\s*=?\s*([\d.eE+]+)", "\n".join(_lines(self.cmnd or "")), re.MULTILINE | re.IGNORECASE
+        )
+        return float(found[-1]) if found else ENERGY
+
+    @property
     def keeps_invisible(self) -> bool:
         """Whether neutrinos and particles at any angle are kept: in hard collisions, not in pileup."""
         return self.process == "cmnd" or not get_process(self.process).pileup
@@ -161,6 +172,13 @@ class Generation:
             raise SettingsError("process 'cmnd' needs the text of a command file: give its path as the process.")
         if self.mass is not None or self.elastic:
             raise SettingsError("a command file says itself which mass and process it wants: leave those options out.")
+        if any(
+            re.match(r"Beams:allowVertexSpread\s*=?\s*(on|yes|true|1)", line, re.IGNORECASE)
+            for line in _lines(self.cmnd)
+        ):
+            raise SettingsError(
+                "the command file spreads vertices (Beams:allowVertexSpread), as the detector card does: remove that."
+            )
         if any(re.match(r"Beams:(LHEF|frameType\s*=?\s*[45])", line, re.IGNORECASE) for line in _lines(self.cmnd)):
             raise SettingsError(
                 "the command file reads an LHE file, which every chunk of a library would begin anew: "
@@ -170,6 +188,8 @@ class Generation:
     def _check_numbers(self) -> None:
         if self.tune is not None and self.tune not in TUNES:
             raise SettingsError(f"there is no tune '{self.tune}': take one of {', '.join(TUNES)}.")
+        if not isinstance(self.seed, bool) and hasattr(self.seed, "__index__"):  # NumPy's integers too
+            object.__setattr__(self, "seed", operator.index(self.seed))
         if isinstance(self.seed, bool) or not isinstance(self.seed, int) or not 0 <= self.seed < SEEDS:
             raise SettingsError(f"seed {self.seed} cannot be used: take a whole number from 0 to 2^63 - 1.")
         for name, low, high in (("energy", 500.0, 100_000.0), ("mass", 400.0, (self.energy or ENERGY) / 2)):
