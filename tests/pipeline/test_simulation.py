@@ -256,10 +256,14 @@ def test_a_pair_needs_two_files(tmp_path):
 @pytest.mark.parametrize(
     ("process", "settings", "words"),
     [
-        ("minbias", {}, "SoftQCD:inelastic"), ("qcd", {"foo": 1}, "no setting 'foo'"),
-        ("qcd", {"n_minbias": -3}, "n_minbias"), ("qcd", {"n_minbias": 2.5}, "n_minbias"), ("none.hepmc", {}, "does not exist"), ("qcd", {"seed": -1}, "seed"),
+        ("minbias", {}, "SoftQCD:inelastic"),
+        ("qcd", {"foo": 1}, "no setting 'foo'"),
+        ("qcd", {"n_minbias": -3}, "n_minbias"),
+        ("qcd", {"n_minbias": 2.5}, "n_minbias"),
+        ("none.hepmc", {}, "does not exist"),
+        ("qcd", {"seed": -1}, "seed"),
     ],
-)  # fmt: skip
+)
 def test_impossible_settings_are_named_before_any_work(process, settings, words):
     with pytest.raises(HardscatterError, match=words):
         hs.simulate(process, 2, **settings)
