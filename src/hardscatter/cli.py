@@ -93,7 +93,7 @@ def simulate(
     seed: Annotated[int, typer.Option(help="Of everything; different seeds share no collision.")] = 1,
     card: Annotated[
         str, typer.Option(help="Detector: cms-phase2, delphes-phase2, atlas-like, or a card of your own (.toml).")
-    ] = ("cms-phase2"),
+    ] = "cms-phase2",
     paired: Annotated[
         Path | None, typer.Option(help="Also write the same hard collisions without pileup, event by event.")
     ] = None,

@@ -130,7 +130,11 @@ def observe_all(events: Events, weights: Mapping[str, ak.Array]) -> dict[str, Ob
     for name, weight in ends.items():
         if name in chosen and not ak.all(ak.isclose(chosen[name], weight, atol=1e-6)):
             raise InvalidEventsError(f"weights called '{name}' are not those: give them another name.")
-    return {name: observe(events, weight) for name, weight in {**chosen, **ends}.items()}
+    seen = {name: observe(events, weight) for name, weight in chosen.items()}
+    for name, weight in ends.items():  # PUPPI under its short name is the same and need not be clustered again
+        twin = next((other for other in chosen if ak.array_equal(chosen[other], weight)), None)
+        seen[name] = observe(events, weight) if twin is None else seen[twin]
+    return seen
 
 
 def summarise(observations: Mapping[str, Observations], *, replicas: int = 400, seed: int = 1) -> ResolutionTable:

@@ -37,32 +37,24 @@ class SoftKiller:
 
     def survivors(self, events: Events) -> NDArray[np.bool_]:
         """Tell, flat over all candidates, which survive."""
-        candidates = events.candidates
-        pt = flat(candidates.pt, np.float64)
-        removed = is_charged_pileup(events)
-        killable = (flat(candidates.charge) == 0) if self.neutrals_only else ~removed
-        offsets = offsets_of(candidates.pt)
-        threshold2 = self._threshold2(
-            pt, flat(candidates.eta, np.float64), flat(candidates.phi, np.float64), offsets, killable
-        )
-        hard: NDArray[np.bool_] = pt * pt >= np.repeat(threshold2, np.diff(offsets))
-        return ~removed & (~killable | hard)
+        pt = flat(events.candidates.pt, np.float64)
+        killable = self._killable(events)
+        threshold2 = np.repeat(self._threshold2(events, killable), ak.to_numpy(events.n_candidates))
+        hard: NDArray[np.bool_] = pt * pt >= threshold2
+        return ~is_charged_pileup(events) & (~killable | hard)
 
     def thresholds(self, events: Events) -> NDArray[np.float64]:
         """Return the pt cut (GeV) of each event, shape (events,); 0 where more than half the tiles are empty."""
-        candidates = events.candidates
-        killable = (flat(candidates.charge) == 0) if self.neutrals_only else ~is_charged_pileup(events)
-        pt, eta, phi = (flat(candidates[name], np.float64) for name in ("pt", "eta", "phi"))
-        return np.sqrt(self._threshold2(pt, eta, phi, offsets_of(candidates.pt), killable))
+        return np.sqrt(self._threshold2(events, self._killable(events)))
 
-    def _threshold2(
-        self,
-        pt: NDArray[np.float64],
-        eta: NDArray[np.float64],
-        phi: NDArray[np.float64],
-        offsets: NDArray[np.int64],
-        killable: NDArray[np.bool_],
-    ) -> NDArray[np.float64]:
+    def _killable(self, events: Events) -> NDArray[np.bool_]:
+        neutral: NDArray[np.bool_] = flat(events.candidates.charge) == 0
+        return neutral if self.neutrals_only else ~is_charged_pileup(events)
+
+    def _threshold2(self, events: Events, killable: NDArray[np.bool_]) -> NDArray[np.float64]:
+        candidates = events.candidates
+        pt, eta, phi = (flat(candidates[name], np.float64) for name in ("pt", "eta", "phi"))
+        offsets = offsets_of(candidates.pt)
         tiles = Tiles(self.tile, self.y_max)
         n_events = len(offsets) - 1
         tile = tiles.index(eta, phi)
