@@ -7,6 +7,7 @@ crossings are mixed from them on the fly.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import operator
 import os
 import re
@@ -17,6 +18,7 @@ from typing import Any, TypedDict, Unpack
 
 import awkward as ak
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from hardscatter.detector import Card, Fixed, Flat, Histogram, Pileup, Poisson, Source, load_card, prepare
@@ -41,8 +43,8 @@ Progress = Callable[[str, int, int], None]
 """Called with what is being made, how much is ready, and how much is wanted."""
 
 
-class Settings(TypedDict, total=False):
-    """What `simulate`, `simulate_file` and `stream` take beside the process; all may be left out."""
+class StreamSettings(TypedDict, total=False):
+    """What `stream` takes beside processes and cards; all may be left out."""
 
     pileup: float | str | Pileup
     """Mean of a Poisson number of interactions (default 140), 0 for none; ``"fixed:140"``, ``"flat:0-200"``,
@@ -51,8 +53,6 @@ class Settings(TypedDict, total=False):
     seed: int
     """Of everything: hard collisions, pileup and detector (default 1). Different seeds share no collision; the same
     seed gives every process its own pileup and noise, drawn from one pool."""
-    card: str | Card
-    """Name or path of a detector card (default ``"cms-phase2"``), or a `hardscatter.detector.Card`."""
     n_minbias: int
     """Minimum-bias collisions in the pool that pileup is drawn from with replacement (default 20 000)."""
     energy: float
@@ -71,6 +71,13 @@ class Settings(TypedDict, total=False):
     ``if __name__ == "__main__":``; the result is the same."""
     progress: Progress
     """Called with what is being made, how much is ready and how much is wanted."""
+
+
+class Settings(StreamSettings, total=False):
+    """What `simulate` and `simulate_file` take beside the process; all may be left out."""
+
+    card: str | Card
+    """Name or path of a detector card (default ``"cms-phase2"``), or a `hardscatter.detector.Card`."""
 
 
 def simulate(process: str | os.PathLike[str], n: int = 100, **settings: Unpack[Settings]) -> Events:
@@ -142,12 +149,13 @@ def simulate_file(
 def stream(
     processes: str | Sequence[str],
     *,
+    cards: Sequence[str | Card] = ("cms-phase2",),
     n_hard: int = 10_000,
     step: int = 16,
     pairs: bool = True,
-    **settings: Unpack[Settings],
-) -> Iterator[Events] | Iterator[tuple[Events, Events]]:
-    """Yield crossings, or pairs, forever: for training.
+    **settings: Unpack[StreamSettings],
+) -> CrossingStream:
+    """Return crossings, or pairs, without end: for training.
 
     The libraries hold a finite number of collisions, the stream never repeats a crossing: each pass goes through the
     hard collisions in another order, turns each by a random angle in phi, mirrors half of them in eta, and overlays
@@ -155,8 +163,8 @@ def stream(
 
     Parameters
     ----------
-    processes
-        One process, or several that take turns batch by batch.
+    processes, cards
+        Processes and detectors; all combinations take turns batch by batch.
     n_hard
         Hard collisions in the library of each process.
     step
@@ -166,15 +174,55 @@ def stream(
     **settings
         As for `simulate`.
 
-    Yields
-    ------
-    Events or a pair of them
-        The stream is the same for the same arguments.
+    Returns
+    -------
+    CrossingStream
+        Batches in their order when iterated, any of them by its number: the same for the same arguments.
     """
     names = [processes] if isinstance(processes, str) else list(processes)
-    if not names or step < 1 or n_hard < 1:
-        raise SettingsError("a stream needs at least one process, step ≥ 1 and n_hard ≥ 1.")
-    return _endless([_Simulation(name, **settings) for name in names], n_hard, step, pairs)
+    if not names or not cards or step < 1 or n_hard < 1:
+        raise SettingsError("a stream needs at least one process and card, step ≥ 1 and n_hard ≥ 1.")
+    simulations = [_Simulation(name, card=card, **settings) for card in cards for name in names]
+    return CrossingStream(simulations, n_hard, step, pairs)
+
+
+class CrossingStream:
+    """Batches of crossings, or of pairs, without end: ``stream[i]`` is batch i, whatever was asked for before.
+
+    So a training that was stopped goes on where it was, and several processes share one stream without a repetition.
+    """
+
+    def __init__(self, simulations: Sequence[_Simulation], n_hard: int, step: int, pairs: bool) -> None:
+        self._simulations, self._n_hard, self._step, self._pairs = list(simulations), n_hard, step, pairs
+        self._libraries = {s.hard: s.collisions(n_hard) for s in self._simulations}
+        pools = {s.card.hash(): s for s in self._simulations}
+        self._pools = {card: simulation.pool() for card, simulation in pools.items()}
+        self._order: tuple[int, list[NDArray[np.int64]]] = (-1, [])
+
+    def __iter__(self) -> Iterator[Any]:
+        """Yield the batches from the first on."""
+        return map(self.__getitem__, itertools.count())
+
+    def __getitem__(self, index: int) -> Any:
+        """Return batch `index` ≥ 0: events, or (without pileup, with pileup)."""
+        kinds = len(self._simulations)
+        turns = -(-self._n_hard // self._step)
+        number, place = divmod(index, turns * kinds)
+        turn, kind = divmod(place, kinds)
+        simulation = self._simulations[kind]
+        chosen = self._permutations(number)[kind][turn * self._step : (turn + 1) * self._step]
+        generator = np.random.default_rng([simulation.seed, 0x57BEA, index])
+        hard = turned(self._libraries[simulation.hard].select(chosen), generator)
+        pool = self._pools[simulation.card.hash()]
+        events, alone = simulation.crossings(hard, pool, index * self._step, self._pairs, "stream")
+        return (alone, events) if self._pairs else events
+
+    def _permutations(self, number: int) -> list[NDArray[np.int64]]:
+        """Return the order in which pass `number` goes through the hard collisions of each kind."""
+        if self._order[0] != number:
+            generator = np.random.default_rng([self._simulations[0].seed, 0x0BDE2, number])
+            self._order = (number, [generator.permutation(self._n_hard) for _ in self._simulations])
+        return self._order[1]
 
 
 def with_truth_jets(events: Events) -> Events:
@@ -337,23 +385,6 @@ def _from_hepmc(path: Path, n: int) -> Collisions:
         if sum(map(len, parts)) >= n:
             return Collisions.concatenate(parts).select(slice(n))
     raise SettingsError(f"{path} holds {sum(map(len, parts))} collisions, not {n}: ask for fewer crossings.")
-
-
-def _endless(
-    simulations: list[_Simulation], n_hard: int, step: int, pairs: bool
-) -> Iterator[Events] | Iterator[tuple[Events, Events]]:
-    libraries = [simulation.collisions(n_hard) for simulation in simulations]
-    pool = simulations[0].pool()
-    generator = np.random.default_rng([simulations[0].seed, 0x57BEA])
-    first = 0
-    while True:
-        orders = [generator.permutation(n_hard) for _ in simulations]
-        for start in range(0, n_hard, step):
-            for simulation, library, order in zip(simulations, libraries, orders, strict=True):
-                hard = turned(library.select(order[start : start + step]), generator)
-                events, alone = simulation.crossings(hard, pool, first, pairs, "stream")
-                first += len(hard)
-                yield (alone, events) if alone is not None else events
 
 
 def turned(collisions: Collisions, generator: np.random.Generator) -> Collisions:

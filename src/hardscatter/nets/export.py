@@ -58,6 +58,7 @@ def export_onnx(
     metadata: Mapping[str, str] | None = None,
     sizes: Sequence[int] = PARITY_SIZES,
     tolerance: float = TOLERANCE,
+    say: Callable[[str], object] = print,
 ) -> float:
     """Write a network as an ONNX model after checking that ONNX Runtime gives the same weights.
 
@@ -71,7 +72,7 @@ def export_onnx(
         The schema of the features that it was trained with.
     metadata
         More to keep in the model, such as how it was trained.
-    sizes, tolerance
+    sizes, tolerance, say
         See `check_parity`.
 
     Returns
@@ -89,7 +90,7 @@ def export_onnx(
             f"export: the network takes {network.settings.n_features} features, the schema has {len(schema)}."
         )
     model = to_onnx(network)
-    largest = check_parity(network, model, sizes=sizes, tolerance=tolerance)
+    largest = check_parity(network, model, sizes=sizes, tolerance=tolerance, say=say)
     about = {
         **(metadata or {}),
         "schema": schema.to_json(),

@@ -1,0 +1,129 @@
+"""From pairs of crossings to tensors: what the network sees, and what its weights are compared with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hardscatter.events import Events, flat, offsets_of
+from hardscatter.geometry import nearest
+from hardscatter.pileup.features import FeatureSchema, coordinates, drop_fields, features
+from hardscatter.transport import KINEMATICS
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What the network sees: nothing that a detector does not measure. N candidates, crossing after crossing."""
+
+    features: Tensor
+    """(N, F), by the feature schema."""
+    coordinates: Tensor
+    """(N, 3): η, φ, ln(pt/GeV)."""
+    neighbours: Tensor
+    """(N, k), −1 where there is none."""
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """The candidates of several crossings, for a loss."""
+
+    kinematics: Tensor
+    """(N, 4): pt, eta, phi, energy."""
+    charge: Tensor
+    """(N,)."""
+    offsets: Tensor
+    """(crossings + 1,), always on the CPU."""
+
+
+_Part = TypeVar("_Part", Inputs, Cloud)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Pairs of crossings: the same hard collisions with pileup (`inputs`, `crossings`) and without (`alone`)."""
+
+    inputs: Inputs
+    crossings: Cloud
+    alone: Cloud
+    hard_fraction: Tensor
+    """(N,), truth: read by the supervised comparator alone."""
+    number: int
+    """Of the batch in its stream."""
+
+    def to(self, device: torch.device) -> Batch:
+        """Return the batch with its tensors on a device, offsets excepted."""
+        return replace(
+            self,
+            inputs=_moved(self.inputs, device),
+            crossings=_moved(self.crossings, device),
+            alone=_moved(self.alone, device),
+            hard_fraction=self.hard_fraction.to(device),
+        )
+
+
+def _moved(part: _Part, device: torch.device) -> _Part:
+    moved = {f.name: getattr(part, f.name).to(device) for f in fields(part) if f.name != "offsets"}
+    return replace(part, **moved)
+
+
+def inputs_of(
+    events: Events, schema: FeatureSchema, k: int, missing: tuple[float, float], rng: np.random.Generator
+) -> Inputs:
+    """Return what the network sees of crossings, some of which lack optional fields.
+
+    Parameters
+    ----------
+    events
+        Crossings with pileup, without truth.
+    schema, k
+        Columns of the features, number of neighbours.
+    missing
+        Chance that a crossing lacks each optional field, and that it lacks all of them.
+    rng
+        Where that chance comes from.
+    """
+    matrix, offsets = features(events, schema)
+    matrix = drop_fields(matrix, offsets, schema, rng, *missing)
+    candidates = events.candidates
+    eta, phi = flat(candidates.eta, np.float64), flat(candidates.phi, np.float64)
+    return Inputs(
+        torch.from_numpy(matrix),
+        torch.from_numpy(coordinates(events)),
+        torch.from_numpy(nearest(eta, phi, offsets, k)),
+    )
+
+
+def batch_of(
+    alone: Events,
+    events: Events,
+    number: int,
+    schema: FeatureSchema,
+    k: int,
+    missing: tuple[float, float] = (0.0, 0.0),
+    seed: int = 0,
+) -> Batch:
+    """Return a pair of crossings as tensors; truth is taken away before anything for the network is made."""
+    rng = np.random.default_rng([seed, number])
+    hard_fraction = flat(events.truth.hard_fraction, np.float32)
+    events, alone = events.without_truth(), alone.without_truth()
+    return Batch(
+        inputs_of(events, schema, k, missing, rng),
+        _cloud(events),
+        _cloud(alone),
+        torch.from_numpy(np.array(hard_fraction)),
+        number,
+    )
+
+
+def _cloud(events: Events) -> Cloud:
+    candidates = events.candidates
+    kinematics = np.stack([flat(candidates[name], np.float32) for name in KINEMATICS], axis=1)
+    return Cloud(
+        torch.from_numpy(kinematics),
+        torch.from_numpy(flat(candidates.charge, np.float32)),
+        torch.from_numpy(np.array(offsets_of(candidates.pt))),
+    )

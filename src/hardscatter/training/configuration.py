@@ -1,0 +1,256 @@
+"""What a training is made of, typed and closed: read from YAML, changed by ``--set``, kept with every model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import field
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import yaml
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+
+from hardscatter.errors import SettingsError
+
+_T = TypeVar("_T")
+
+_CLOSED = ConfigDict(extra="forbid")
+_Whole = Annotated[int, Field(ge=1)]
+_Share = Annotated[float, Field(ge=0, le=1)]
+_Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+_NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+@dataclass(frozen=True, config=_CLOSED)
+class Crossings:
+    """Where pairs of crossings come from: `hardscatter.stream` of our own collisions.
+
+    Parameters
+    ----------
+    processes, cards
+        Hard processes and detectors; all combinations take turns.
+    pileup
+        As for `hardscatter.simulate`: a mean, or ``flat:0-200``.
+    seed
+        Of collisions, pileup and detector. Samples of different seeds share no collision.
+    n_hard, n_minbias
+        Collisions in the library of each process, and in that of pileup.
+    """
+
+    processes: tuple[str, ...] = ("qcd", "ttbar-dileptonic", "vbf-h-invisible")
+    cards: tuple[str, ...] = ("cms-phase2",)
+    pileup: str = "140"
+    seed: int = 101
+    n_hard: _Whole = 6_000
+    n_minbias: _Whole = 60_000
+
+
+@dataclass(frozen=True, config=_CLOSED)
+class Network:
+    """Sizes of the network: `hardscatter.nets.PUNetworkSettings` without the number of features."""
+
+    k: _Whole = 20
+    encoder: tuple[_Whole, ...] = (128, 64)
+    blocks: _Whole = 2
+    dense: tuple[_Whole, ...] = (128,)
+    head: tuple[_Whole, ...] = (256, 128)
+    first_hop: Literal["state", "raw"] = "state"
+
+
+@dataclass(frozen=True, config=_CLOSED)
+class Term:
+    """One term of the objective: a loss of `hardscatter.training.objectives` by name, its factor and its settings."""
+
+    loss: str
+    factor: _NotNegative = 1.0
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, config=_CLOSED)
+class Optimiser:
+    """Adam with a warm-up of `warmup` steps, then a constant rate or half a cosine down to 1 % of it.
+
+    `clip` bounds the norm of the gradient.
+    """
+
+    rate: _Positive = 5e-4
+    schedule: Literal["constant", "cosine"] = "cosine"
+    warmup: Annotated[int, Field(ge=0)] = 50
+    clip: _Positive = 1.0
+
+
+@dataclass(frozen=True, config=_CLOSED)
+class Length:
+    """How long a training takes.
+
+    Parameters
+    ----------
+    rounds
+        Rounds at most; each ends with a validation and a checkpoint.
+    steps
+        Optimiser steps in a round.
+    crossings
+        Crossings in a step, for each device.
+    patience
+        Rounds without a better validation loss before it stops.
+    snapshots
+        Rounds between the snapshots that a learning curve is made of.
+    """
+
+    rounds: _Whole = 100
+    steps: _Whole = 100
+    crossings: _Whole = 4
+    patience: _Whole = 100
+    snapshots: _Whole = 5
+
+
+@dataclass(frozen=True, config=_CLOSED)
+class Validation:
+    """Crossings that decide which checkpoint is best: other collisions, the same losses, no truth."""
+
+    seed: int = 102
+    n_hard: _Whole = 300
+    n_minbias: _Whole = 10_000
+    batches: _Whole = 12
+
+
+@dataclass(frozen=True, config=_CLOSED)
+class Missing:
+    """How often a crossing lacks optional fields in training, so that the network copes with files that do.
+
+    `field` is the chance of each field on its own, `everything` that of all (`hardscatter.pileup.features`).
+    """
+
+    field: _Share = 0.05
+    everything: _Share = 0.1
+
+
+@dataclass(frozen=True, config=_CLOSED)
+class Training:
+    """All that decides which network comes out.
+
+    Parameters
+    ----------
+    name
+        Of the run and the model.
+    objective
+        Terms of the loss, added up.
+    seed
+        Of the network's first parameters and of everything drawn in training that is no crossing.
+    """
+
+    name: str
+    objective: Annotated[tuple[Term, ...], Field(min_length=1)]
+    seed: int = 1
+    data: Crossings = field(default_factory=Crossings)
+    missing: Missing = field(default_factory=Missing)
+    network: Network = field(default_factory=Network)
+    optimiser: Optimiser = field(default_factory=Optimiser)
+    length: Length = field(default_factory=Length)
+    validation: Validation = field(default_factory=Validation)
+
+    def __post_init__(self) -> None:
+        if self.validation.seed == self.data.seed:
+            raise ValueError("validation and training crossings share a seed, and so their collisions: give another.")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data, every default written out."""
+        plain: dict[str, Any] = TypeAdapter(Training).dump_python(self, mode="json")
+        return plain
+
+
+@dataclass(frozen=True, config=_CLOSED)
+class Machine:
+    """Where and how a training runs; as far as arithmetic allows it leaves the result alone.
+
+    Parameters
+    ----------
+    accelerator, devices
+        As for Lightning: ``cpu``, ``gpu`` or ``auto``; more than one device trains by DDP, each on other crossings.
+    precision
+        ``32`` or ``bf16``: matrix products in bfloat16, losses always in single precision.
+    workers
+        Processes that make crossings while the network trains; 0: the training process makes them itself.
+    threads
+        Threads of the training process.
+    """
+
+    accelerator: Literal["auto", "cpu", "gpu"] = "auto"
+    devices: _Whole = 1
+    precision: Literal["32", "bf16"] = "32"
+    workers: Annotated[int, Field(ge=0)] = 1
+    threads: _Whole = 1
+
+
+def configurations() -> dict[str, Path]:
+    """Return the configurations that come with the package, by name."""
+    folder = Path(str(resources.files("hardscatter.training") / "configs"))
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
+def load_configuration(given: str | Path, changes: Sequence[str] = ()) -> Training:
+    """Return a training from YAML, with some settings changed.
+
+    Parameters
+    ----------
+    given
+        Name of a configuration that comes with the package, or path of a YAML file.
+    changes
+        ``"length.rounds=20"``: the path of a setting and its new value as YAML; a number chooses from a list
+        (``objective.1.factor=0``).
+
+    Raises
+    ------
+    SettingsError
+        If there is no such file or setting, or a value does not fit; the sentence says which.
+    """
+    known = configurations()
+    path = known.get(str(given), Path(given))
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as problem:
+        raise SettingsError(
+            f"{given} cannot be read: give a YAML file or one of {', '.join(known) or '(none)'}."
+        ) from problem
+    except yaml.YAMLError as problem:
+        raise SettingsError(f"{given} is not YAML: {' '.join(str(problem).split())}.") from problem
+    if not isinstance(document, dict):
+        raise SettingsError(f"{given} holds no settings: write 'name:' and 'objective:' at least.")
+    for change in changes:
+        _change(document, change)
+    return parse(Training, document, str(given))
+
+
+def parse(kind: type[_T], document: dict[str, Any], what: str) -> _T:
+    """Return settings made of plain data, or say in one sentence what does not fit."""
+    try:
+        return TypeAdapter(kind).validate_python(document)
+    except ValidationError as problem:
+        first = problem.errors()[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the whole"
+        reason = first["msg"].removeprefix("Value error, ")
+        raise SettingsError(f"{what}: {place}: {reason}.".replace("..", ".")) from None
+
+
+def save_configuration(training: Training, path: Path) -> None:
+    """Write a training as YAML, every default written out."""
+    path.write_text(yaml.safe_dump(training.to_dict(), sort_keys=False, allow_unicode=True), encoding="utf-8")
+
+
+def _change(document: dict[str, Any], change: str) -> None:
+    place, equals, value = change.partition("=")
+    if not equals or not place:
+        raise SettingsError(f"--set {change}: write it as key=value, for example length.rounds=20.")
+    *parents, last = place.split(".")
+    here: Any = document
+    try:
+        for parent in parents:
+            here = here[int(parent)] if isinstance(here, list) else here.setdefault(parent, {})
+        if isinstance(here, list):
+            here[int(last)] = yaml.safe_load(value)
+        else:
+            here[last] = yaml.safe_load(value)
+    except (TypeError, ValueError, IndexError, AttributeError, yaml.YAMLError) as problem:
+        raise SettingsError(f"--set {change}: there is no such setting.") from problem

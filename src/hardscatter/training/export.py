@@ -1,0 +1,117 @@
+"""From a checkpoint to a model that `hardscatter mitigate` runs, with its card beside it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from hardscatter import __version__
+from hardscatter.detector import load_card
+from hardscatter.errors import SettingsError, UnwritableFileError
+from hardscatter.nets.export import export_onnx
+from hardscatter.pileup.features import DEFAULT_SCHEMA
+from hardscatter.training.objectives import SUPERVISED
+from hardscatter.training.run import load
+
+
+def export(
+    checkpoint: str | Path,
+    output: str | Path,
+    *,
+    overwrite: bool = False,
+    say: Callable[[str], object] = print,
+) -> Path:
+    """Write the network of a checkpoint as ONNX after checking that ONNX Runtime gives the same weights.
+
+    The model's metadata hold all that made it: the resolved configuration, crossings seen, the schema of its features
+    and the detector cards with their hashes, the versions. A model card of the same name (``.md``) says it to people.
+
+    Parameters
+    ----------
+    checkpoint
+        A checkpoint, or the folder of a run: its best.
+    output
+        Where to write, ``.onnx``.
+    overwrite
+        Replace a model that is there.
+    say
+        Where the lines about the check go.
+
+    Returns
+    -------
+    Path
+        The model card.
+
+    Raises
+    ------
+    UnreadableFileError
+        If the checkpoint is none of ours.
+    SettingsError
+        If the check fails or the name does not end in ``.onnx``; nothing is written.
+    UnwritableFileError
+        If the output exists, or cannot be written.
+    """
+    output = Path(output)
+    if output.suffix != ".onnx":
+        raise SettingsError(f"{output}: a model's name ends in .onnx.")
+    if output.exists() and not overwrite:
+        raise UnwritableFileError(f"{output} exists: take another name or --overwrite.")
+    training, module, seen = load(checkpoint)
+    cards = {name: load_card(name).hash() for name in training.data.cards}
+    about = {
+        "name": training.name,
+        "version": __version__,
+        "training": json.dumps(training.to_dict(), sort_keys=True),
+        "seen": json.dumps(seen),
+        "cards": json.dumps(cards),
+    }
+    card = output.with_suffix(".md")
+    aside = {path: path.with_name(f"{path.name}.partial") for path in (output, card)}
+    try:
+        largest = export_onnx(module.network, aside[output], DEFAULT_SCHEMA, metadata=about, say=say)
+        aside[card].write_text(
+            model_card(training.to_dict(), seen, cards, largest, aside[output].stat().st_size), encoding="utf-8"
+        )
+        for path, written in aside.items():
+            written.replace(path)
+    except OSError as problem:
+        raise UnwritableFileError(f"{output} cannot be written ({problem.strerror}).") from problem
+    finally:
+        for written in aside.values():
+            written.unlink(missing_ok=True)
+    return card
+
+
+def model_card(training: dict[str, Any], seen: dict[str, Any], cards: dict[str, str], largest: float, size: int) -> str:
+    """Return what a user of a model should know, all of it from what made the model."""
+    data, length = training["data"], training["length"]
+    labelled = any(term["loss"] in SUPERVISED for term in training["objective"])
+    objective = " + ".join(f"{term['factor']:g} × `{term['loss']}`" for term in training["objective"])
+    lines = [
+        f"# Model card: {training['name']}",
+        "",
+        f"A weight for every particle-flow candidate, trained {'with' if labelled else 'without'} per-particle labels.",
+        "",
+        "| | |",
+        "|---|---|",
+        f"| objective | {objective} |",
+        f"| training sample | own collisions: {', '.join(data['processes'])}, {data['n_hard']} each; "
+        f"seed {data['seed']}, pileup {data['pileup']} from {data['n_minbias']} collisions |",
+        f"| detector cards | {', '.join(f'{name} ({code})' for name, code in cards.items())} |",
+        f"| seen | {seen['crossings']} crossings in {seen['round']} rounds of at most {length['rounds']} |",
+        f"| features | {len(DEFAULT_SCHEMA)} columns, schema {DEFAULT_SCHEMA.hash()} |",
+        f"| seed of the network | {training['seed']} |",
+        f"| size | {size / 1e6:.2f} MB |",
+        f"| ONNX Runtime against torch | largest difference {largest:.2g} |",
+        f"| hardscatter | {__version__} |",
+        "",
+        "## Settings",
+        "",
+        "```json",
+        json.dumps(training, indent=1),
+        "```",
+        "",
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,123 @@
+"""What a training minimises: terms by name, each a function of weights and batch."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Annotated, Any, Protocol
+
+import torch
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+from torch import Tensor
+
+from hardscatter.errors import SettingsError
+from hardscatter.training.batches import Batch
+from hardscatter.training.configuration import Term
+from hardscatter.transport import LOSSES, get_loss
+from hardscatter.transport.features import PT
+from hardscatter.transport.ragged import sum_events
+
+_FROZEN = ConfigDict(extra="forbid")
+
+
+class Objective(Protocol):
+    """A term of the objective, settings object and function in one."""
+
+    def __call__(self, weights: Tensor, batch: Batch, generator: torch.Generator) -> Tensor:
+        """Return one value for each crossing of the batch; weights (N,) in [0, 1]."""
+
+
+@dataclass(frozen=True)
+class Transported:
+    """A loss of `hardscatter.transport`: weighted crossings against the same collisions without pileup, no label."""
+
+    loss: Any
+
+    def __call__(self, weights: Tensor, batch: Batch, generator: torch.Generator) -> Tensor:
+        """Return the loss of each crossing."""
+        crossings, alone = batch.crossings, batch.alone
+        value: Tensor = self.loss(
+            weights, crossings.kinematics, crossings.offsets, alone.kinematics, alone.offsets, generator
+        )
+        return value
+
+
+@dataclass(frozen=True, config=_FROZEN)
+class HardFraction:
+    """`hard_fraction`, supervised: squared distance to the truth, L = Σ_i pt_i^p (w_i − h_i)² / Σ_i pt_i^p.
+
+    Parameters
+    ----------
+    momentum_power
+        p: 0 counts candidates, as published for the supervised ABCNet; 1 counts momentum, as jets do.
+    """
+
+    momentum_power: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
+
+    def __call__(self, weights: Tensor, batch: Batch, generator: torch.Generator) -> Tensor:  # noqa: ARG002
+        """Return the loss of each crossing; 0 for one without candidates."""
+        importance = batch.crossings.kinematics[:, PT] ** self.momentum_power
+        wrong = importance * (weights - batch.hard_fraction).square()
+        sums = sum_events(torch.stack([wrong, importance], dim=1), batch.crossings.offsets)
+        return (sums[:, 0] / sums[:, 1].clamp(min=1e-12)).to(weights.dtype)
+
+
+SUPERVISED = MappingProxyType({"hard_fraction": HardFraction})
+"""Terms that read truth."""
+
+
+def names() -> list[str]:
+    """Return the names of all terms."""
+    return [*LOSSES, *SUPERVISED]
+
+
+def make_term(term: Term) -> Objective:
+    """Return the term that a configuration asks for.
+
+    Raises
+    ------
+    SettingsError
+        If there is no such loss or setting.
+    """
+    if term.loss in SUPERVISED:
+        try:
+            return TypeAdapter(SUPERVISED[term.loss]).validate_python(term.settings)
+        except ValidationError as problem:
+            first = problem.errors()[0]
+            raise SettingsError(f"{term.loss}: {'.'.join(map(str, first['loc']))}: {first['msg']}.") from None
+    if term.loss not in LOSSES:
+        raise SettingsError(f"there is no loss '{term.loss}': choose one of {', '.join(names())}.")
+    try:
+        return Transported(get_loss(term.loss, **term.settings))
+    except ValidationError as problem:
+        first = problem.errors()[0]
+        raise SettingsError(f"{term.loss}: {'.'.join(map(str, first['loc']))}: {first['msg']}.") from None
+
+
+@dataclasses.dataclass(frozen=True)
+class Sum:
+    """The objective of a training: factors times terms, averaged over the crossings of a batch."""
+
+    terms: Mapping[str, tuple[float, Objective]]
+
+    @classmethod
+    def of(cls, terms: Sequence[Term]) -> Sum:
+        """Return the objective that a configuration asks for; a loss may stand in it once."""
+        made = {term.loss: (term.factor, make_term(term)) for term in terms}
+        if len(made) != len(terms):
+            raise SettingsError("the objective names a loss twice: give it once, with the sum of the factors.")
+        return cls(made)
+
+    def __call__(self, weights: Tensor, batch: Batch, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the total, a scalar, and each term before its factor; a term of factor 0 is only looked at."""
+        total = weights.sum() * 0.0
+        values: dict[str, Tensor] = {}
+        for name, (factor, term) in self.terms.items():
+            with torch.set_grad_enabled(torch.is_grad_enabled() and factor > 0):
+                value = term(weights, batch, generator).mean()
+            values[name] = value.detach()
+            if factor > 0:
+                total = total + factor * value
+        return total, values
