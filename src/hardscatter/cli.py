@@ -227,7 +227,7 @@ def evaluate(
     $ hardscatter evaluate examples/delphes_ttbar_pu140.root --method puppi --method softkiller
     # AK4 jet pt, |eta| < 2.5 (59 truth jets)
     method      median           δ                δ/(1+med)        effic.         fakes          gap
-    perfect     0.0053 ± 0.0059  0.0398 ± 0.0069  0.0396 ± 0.0071  1.000 ± 0.000  0.000 ± 0.000  1.000 ± 0.000
+    perfect     0.0053 ± 0.0059  0.0398 ± 0.0069  0.0396 ± 0.0071  1.000 ± 0.019  0.000 ± 0.000  1.000 ± 0.000
     ```
     """
     from hardscatter.metrics import DESIGN, definition_of, evaluate

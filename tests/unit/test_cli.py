@@ -252,6 +252,15 @@ def test_pairs_are_a_second_column(run, delphes_file):
     assert table["against_no_pileup"]["estimates"]["chs"]["met"] != table["estimates"]["chs"]["met"]
 
 
+def test_evaluate_by_the_talks_definition(run, delphes_file):
+    paired = delphes_file.with_name("delphes_ttbar_pu0.root")
+    words = ("evaluate", delphes_file, "-n", 3, "--paired", paired, "--replicas", 2, "--definition", "talk")
+    table = json.loads(run(*words, "-m", "puppi", "--json")[1])
+    assert table["definition"] == table["against_no_pileup"]["definition"] == "talk"
+    assert table["estimates"]["puppi"]["talk_ak4.pt"]["improvement"]["value"] == 0
+    assert set(table["estimates"]["perfect"]["talk_met"]) == {"median", "delta", "improvement"}
+
+
 def test_pairs_of_other_length_are_refused(run, toy_file, delphes_file):
     code, _, err = run("evaluate", toy_file, "-m", "chs", "--paired", delphes_file)
     assert code == 1
@@ -264,7 +273,8 @@ def test_pairs_of_other_length_are_refused(run, toy_file, delphes_file):
     [
         (("--replicas", 0), "replicas"), (("--event", 99, "--figure", "f.png"), "no event 99"),
         (("--figure", "res.v2"), ".png or .pdf"), (("--figure", "/proc/nowhere/f.png"), "cannot be written"),
-        (("--step", 0), "step is 0"),
+        (("--step", 0), "step is 0"), (("--definition", "tolk"), "no definition 'tolk'"),
+        (("--definition", "talk", "--figure", "f.png"), "leave out --definition or --figure"),
     ],
 )  # fmt: skip
 def test_wrong_settings_are_found_before_any_work(run, toy_file, options, words, monkeypatch, tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 
 import awkward as ak
 import numpy as np
@@ -11,9 +12,11 @@ import pytest
 
 import hardscatter as hs
 from hardscatter.errors import InvalidEventsError, MissingFieldError, SettingsError
-from hardscatter.metrics import join, observe, summarise
-from hardscatter.metrics.matching import match, near_any
+from hardscatter.metrics import DESIGN, TALK, Definition, JetStudy, MetStudy, join, observe, summarise
+from hardscatter.metrics.matching import match, near_any, nearest
+from hardscatter.metrics.resolution import REFERENCE
 from hardscatter.metrics.statistics import Estimate, Sample, half_width, resamplings
+from hardscatter.simulation import with_truth_jets
 from helpers import toy_events
 
 
@@ -25,19 +28,41 @@ def jets(*events):
     return ak.zip(columns)
 
 
-def scaled_events(scales, truth_pt=100.0, n_vertices=10):
+def scaled_events(scales, truth_pt=100.0, n_vertices=10, eta=0.5):
     """One event for each scale: a single candidate of scale · truth pt on the axis of a single truth jet."""
     n = len(scales)
     pt = [[truth_pt * scale] for scale in scales]
     return hs.from_candidates(
-        pt=pt, eta=[[0.5]] * n, phi=[[3.1]] * n, energy=[[value[0] * 2] for value in pt], charge=[[0]] * n,
+        pt=pt, eta=[[eta]] * n, phi=[[3.1]] * n, energy=[[value[0] * 2] for value in pt], charge=[[0]] * n,
         vertex=[[-1]] * n, n_vertices=[n_vertices] * n,
         truth={
-            "jets": ak.zip({"pt": ak.Array([[truth_pt]] * n), "eta": ak.Array([[0.5]] * n),
+            "jets": ak.zip({"pt": ak.Array([[truth_pt]] * n), "eta": ak.Array([[eta]] * n),
                             "phi": ak.Array([[-3.1]] * n), "mass": ak.Array([[1.0]] * n)}),
             "met": {"pt": np.full(n, truth_pt), "phi": np.full(n, 3.1 - math.pi)},
         },
     )  # fmt: skip
+
+
+# At β = 1 the axis of a group is the particle that outweighs the rest of it. With A, B, C as the three axes, and A, B
+# as the two, τ₃/τ₂ = pt_D ΔR_CD / (pt_C ΔR_BC + pt_D ΔR_BD).
+THREE_PRONGS = [(200.0, 0.0, 0.0), (150.0, 0.5, 0.0), (100.0, 0.5, 0.3)]
+
+
+def with_crumb(distance):
+    """Three prongs and a fourth particle that far from the last of them, and their τ₃/τ₂."""
+    return [*THREE_PRONGS, (20.0, 0.5, 0.3 + distance)], 20 * distance / (100 * 0.3 + 20 * (0.3 + distance))
+
+
+def prong_events(*pairs):
+    """Build events from pairs of lists of (pt, eta, phi): candidates and truth particles, all massless."""
+    sides = [[ak.Array([[row[k] for row in side] for side in column]) for k in range(3)] for column in zip(*pairs)]  # noqa: B905
+    (pt, eta, phi), truth = sides
+    particles = dict(zip(("pt", "eta", "phi"), truth, strict=True)) | {"mass": 0 * truth[0]}
+    events = hs.from_candidates(
+        pt=pt, eta=eta, phi=phi, energy=pt * np.cosh(eta), charge=ak.values_astype(0 * pt, int),
+        vertex=ak.values_astype(0 * pt, int), truth={"particles": ak.zip(particles)},
+    )  # fmt: skip
+    return with_truth_jets(events)
 
 
 def table_of(events, **options):
@@ -57,6 +82,12 @@ def test_matching_wraps_phi_and_respects_events():
     reconstructed = jets([(50, 0.0, -3.1)], [], [(50, 0.0, 0.0)])
     assert list(match(truth, reconstructed, 0.2)) == [0, -1]
     assert ak.to_list(near_any(truth, reconstructed, 0.2)) == [[True], [False], []]
+
+
+def test_the_nearest_jet_may_be_shared():
+    truth = jets([(50, 0.0, 3.1), (80, 0.15, -3.1), (30, 3.0, 0.0)])
+    reconstructed = jets([(60, 0.1, -3.1), (40, 0.6, -3.1)])
+    assert list(nearest(truth, reconstructed, 0.4)) == [0, 0, -1]
 
 
 def test_bias_and_width_by_hand():
@@ -213,11 +244,14 @@ def test_settings_are_checked():
         summarise({})
 
 
-def test_joined_batches_equal_the_whole():
-    events = toy_events(12, 150)
-    weights = hs.mitigate(events, "puppi")
-    whole = observe(events, weights)
-    parts = [observe(events[a : a + 5], weights[a : a + 5]) for a in range(0, 12, 5)]
+@pytest.mark.parametrize("definition", [DESIGN, TALK], ids=["design", "talk"])
+@pytest.mark.parametrize("prongs", [True, False])
+def test_joined_batches_equal_the_whole(definition, prongs):
+    pairs = [(with_crumb(distance)[0], with_crumb(0.05)[0]) for distance in np.linspace(0.05, 0.16, 12)]
+    events = prong_events(*pairs) if prongs else toy_events(12, 150)
+    weights = hs.mitigate(events, "chs" if prongs else "puppi")
+    whole = observe(events, weights, definition)
+    parts = [observe(events[a : a + 5], weights[a : a + 5], definition) for a in range(0, 12, 5)]
     assert json.dumps(summarise({"m": join(parts)}, replicas=20).to_dict()) == json.dumps(
         summarise({"m": whole}, replicas=20).to_dict()
     )
@@ -236,6 +270,169 @@ def test_against_the_paired_crossing(delphes_file):
         hs.against_no_pileup(events, alone[:5])
     with pytest.raises(InvalidEventsError, match="event numbers"):
         hs.against_no_pileup(events, alone[::-1])
+
+
+def test_tau32_residual_by_hand():
+    particles, true = with_crumb(0.05)
+    candidates, measured = with_crumb(0.15)
+    seen = observe(events := prong_events((candidates, particles)), ak.ones_like(events.candidates.pt))
+    fat = seen.jets["ak8"]
+    assert fat.truth_tau32 == pytest.approx([true], rel=3e-3)
+    assert fat.tau32 == pytest.approx([measured], rel=3e-3)
+    central = summarise({"all": seen}).estimates["all"]["ak8.tau32"]
+    assert central["median"].value == pytest.approx(measured - true, rel=1e-2)
+    assert set(central) == {"median", "delta", "efficiency"}
+
+
+def test_spread_of_tau32_by_hand():
+    """Five jets whose residuals are known: half the distance of the quartiles."""
+    distances = [0.05, 0.08, 0.11, 0.14, 0.17]
+    particles, true = with_crumb(0.05)
+    table = table_of(prong_events(*((with_crumb(distance)[0], particles) for distance in distances)))
+    low, high = np.quantile([with_crumb(distance)[1] - true for distance in distances], [0.25, 0.75])
+    assert table.estimates["all"]["ak8.tau32"]["delta"].value == pytest.approx((high - low) / 2, rel=1e-2)
+    assert table.sizes["ak8.tau32"] == 5
+
+
+def test_three_prongs_have_less_tau32_than_two():
+    three = with_crumb(0.02)[0]
+    two = [(200.0, 0.0, 0.0), (10.0, 0.05, 0.05), (150.0, 0.5, 0.0), (12.0, 0.45, 0.05), (9.0, 0.55, 0.02)]
+    seen = observe(events := prong_events((three, three), (two, two)), ak.ones_like(events.candidates.pt))
+    tau32 = seen.jets["ak8"].tau32
+    assert tau32[0] < 0.05 < 0.3 < tau32[1]
+    assert tau32 == pytest.approx(seen.jets["ak8"].truth_tau32, abs=1e-6)
+
+
+def test_tau32_is_left_out_where_it_is_not_defined():
+    four, _ = with_crumb(0.05)
+    pairs = [(four, four), (four, THREE_PRONGS[:2]), (THREE_PRONGS[:2], four), ([(20.0, 0.0, 0.0)], four)]
+    events = prong_events(*pairs, (THREE_PRONGS, four))
+    seen = observe(events, ak.ones_like(events.candidates.pt)).jets["ak8"]
+    true = with_crumb(0.05)[1]
+    nan = math.nan
+    assert seen.truth_tau32 == pytest.approx([true, nan, true, true, true], rel=3e-3, nan_ok=True)
+    # two constituents have none, a lost jet neither; three have τ₃ = 0
+    assert seen.tau32 == pytest.approx([true, nan, nan, nan, 0.0], rel=3e-3, nan_ok=True)
+    table = table_of(events)
+    assert table.sizes["ak8.tau32"] == 4
+    assert table.estimates["all"]["ak8.tau32"]["efficiency"].value == pytest.approx(2 / 4)
+    dark = ak.Array([[1.0, 1.0, 0.0, 0.0], *ak.to_list(ak.ones_like(events.candidates.pt))[1:]])
+    assert math.isnan(observe(events, dark).jets["ak8"].tau32[0])  # weight 0 is no constituent
+
+
+def test_no_tau32_without_truth_particles(delphes_file):
+    events = prong_events((THREE_PRONGS, THREE_PRONGS))
+    without = {name: events.truth[name] for name in ("jets", "fat_jets")}
+    bare = events.without_truth().with_field("truth", ak.zip(without, depth_limit=1))
+    assert "ak8.tau32" in table_of(events).sizes
+    assert "ak8.tau32" not in table_of(bare).sizes
+    events = hs.read(delphes_file, 12)
+    paired = hs.against_no_pileup(events, hs.read(delphes_file.with_name("delphes_ttbar_pu0.root"), 12))
+    without, against = (observe(part, hs.perfect_weights(part)).jets["ak8"] for part in (events, paired))
+    assert np.isnan(without.truth_tau32).all()
+    assert len(against.tau32) > 0
+    assert np.isfinite(against.tau32 - against.truth_tau32).all()
+
+
+def test_a_crossing_against_itself_has_its_own_tau32():
+    events = prong_events(*((with_crumb(distance)[0], THREE_PRONGS) for distance in (0.05, 0.1)))
+    paired = hs.against_no_pileup(events, events)
+    fat = observe(paired, ak.ones_like(events.candidates.pt)).jets["ak8"]
+    assert fat.tau32 == pytest.approx(fat.truth_tau32, abs=1e-9)
+    assert fat.tau32 == pytest.approx([with_crumb(distance)[1] for distance in (0.05, 0.1)], rel=3e-3)
+
+
+def test_the_talks_jets_by_hand():
+    scales = [0.045, 0.8, 0.9, 1.0, 1.1, 1.2]  # the first is a jet of 18 GeV, response −0.955
+    for eta, truth_pt in ((0.5, 400.0), (3.9, 400.0), (4.1, 400.0)):
+        table = table_of(scaled_events(scales, truth_pt, eta=eta), definition="talk")
+        inside = abs(eta) < 4
+        assert table.sizes["talk_ak4.pt"] == 6 * inside
+        if inside:
+            found = table.estimates["all"]["talk_ak4.pt"]
+            assert set(found) == {"median", "delta", "efficiency", "improvement"}
+            assert found["median"].value == pytest.approx(0.0, abs=1e-12)
+            assert found["delta"].value == pytest.approx(0.1)
+            assert found["efficiency"].value == pytest.approx(5 / 6)
+    assert table.definition == table.to_dict()["definition"] == "talk"
+    soft = table_of(scaled_events([0.5, 0.9, 1.0, 1.1, 1.2], 20.0), definition=TALK)
+    assert soft.sizes["talk_ak4.pt"] == 5  # of 20 GeV, which the design does not look at
+    assert soft.estimates["all"]["talk_ak4.pt"]["efficiency"].value == pytest.approx(4 / 5)
+
+
+def test_the_talks_truth_jets_may_be_leptons():
+    events = scaled_events([1.0, 1.0])
+    lepton = ak.zip({"pt": ak.Array([[30.0], []]), "eta": ak.Array([[0.6], []]), "phi": ak.Array([[3.1], []])})
+    truth = {name: events.truth[name] for name in events.truth.fields} | {"leptons": lepton}
+    with_lepton = events.without_truth().with_field("truth", ak.zip(truth, depth_limit=1))
+    assert table_of(with_lepton, definition="talk").sizes["talk_ak4.pt"] == 2
+
+
+def test_the_talks_fat_jets_have_500_to_1500_gev():
+    def event(scale):
+        particles = [(scale * pt, eta, phi) for pt, eta, phi in with_crumb(0.05)[0]]
+        return particles, particles
+
+    table = table_of(prong_events(event(1.0), event(1.5), event(3.0), event(4.0)), definition="talk")
+    assert table_of(prong_events(event(1.0))).sizes["ak8.pt"] == 1  # 450 GeV, which the design looks at
+    for quantity in ("pt", "mass", "tau32"):
+        assert table.sizes[f"talk_ak8.{quantity}"] == 2
+        assert table.estimates["all"][f"talk_ak8.{quantity}"]["median"].value == pytest.approx(0.0, abs=1e-6)
+
+
+def test_the_talks_missing_momentum_by_hand():
+    """Measured is scale · truth: the response is scale − 1, where the true one exceeds 10 GeV."""
+    scales = np.array([0.7, 0.9, 1.0, 1.3])
+    met = table_of(scaled_events(list(scales)), definition="talk").estimates["all"]["talk_met"]
+    low, median, high = np.quantile(scales - 1, [0.25, 0.5, 0.75])
+    assert met["median"].value == pytest.approx(median)
+    assert met["delta"].value == pytest.approx((high - low) / 2)
+    assert set(met) == {"median", "delta", "improvement"}
+    little = table_of(scaled_events(list(scales), truth_pt=9.0), definition="talk")
+    assert little.sizes["talk_met"] == 0
+    assert math.isnan(little.estimates["all"]["talk_met"]["delta"].value)
+
+
+def test_improvement_on_puppi():
+    events = toy_events(40, 200)
+    table = hs.resolution(events, {"none": hs.mitigate(events, "none")}, definition="talk", replicas=50)
+    for quantity in ("talk_ak4.pt", "talk_met"):
+        found = {name: table.estimates[name][quantity] for name in table.estimates}
+        assert found[REFERENCE]["improvement"].value == found[REFERENCE]["improvement"].error == 0
+        for name in ("none", "perfect"):
+            expected = 1 - found[name]["delta"].value / found[REFERENCE]["delta"].value
+            assert found[name]["improvement"].value == pytest.approx(expected)
+            assert "gap" not in found[name]
+        assert found["none"]["improvement"].error > 0
+
+
+def test_the_error_of_an_improvement_is_that_of_the_ratio():
+    """Half of every response is half of δ in every replica: the improvement is 0.5 without error."""
+    events = scaled_events(list(np.random.default_rng(3).normal(1.0, 0.1, 60)))
+    reference = observe(events, ak.ones_like(events.candidates.pt), TALK)
+    halves = replace(reference.jets["talk_ak4"], pt_response=reference.jets["talk_ak4"].pt_response / 2)
+    better = replace(reference, jets={"talk_ak4": halves})
+    found = summarise({REFERENCE: reference, "better": better}, replicas=50).estimates["better"]["talk_ak4.pt"]
+    assert found["improvement"].value == pytest.approx(0.5)
+    assert found["improvement"].error == pytest.approx(0.0, abs=1e-12)
+    assert found["delta"].error > 0
+
+
+def test_a_definition_of_ones_own():
+    study = JetStudy("hard", "jets", 0.4, 90.0, 10.0, 0.2, 0.0, 1.0)
+    own = Definition("own", (study,), MetStudy("met"), ())
+    table = table_of(scaled_events([0.9, 1.0, 1.1, 1.2]), definition=own)
+    assert set(table.sizes) == {"hard.pt", "met"}
+    assert "resolution" in table.estimates["all"]["hard.pt"]
+
+
+def test_definitions_are_checked():
+    with pytest.raises(SettingsError, match="no definition 'tolk': take one of design, talk"):
+        table_of(scaled_events([1.0]), definition="tolk")
+    events = scaled_events([1.0, 1.1])
+    weights = ak.ones_like(events.candidates.pt)
+    with pytest.raises(SettingsError, match="different definitions"):
+        summarise({"a": observe(events, weights, DESIGN), "b": observe(events, weights, TALK)})
 
 
 def test_quantiles_equal_numpy_of_the_repeated_sample():

@@ -10,10 +10,11 @@ from matplotlib.patches import Circle
 
 import hardscatter as hs
 from hardscatter.metrics import observe_all, summarise
+from hardscatter.metrics.definitions import DEFINITIONS
 from hardscatter.report.display import draw_event
 from hardscatter.report.responses import draw_jet_responses
 from hardscatter.report.style import COLOURS, LABELS, colour, figure_style, label
-from hardscatter.report.tables import plain_lines, resolution_tables
+from hardscatter.report.tables import _TITLES, plain_lines, resolution_tables
 from helpers import toy_events
 
 mpl.use("agg")
@@ -71,3 +72,19 @@ def test_tables_show_value_and_error_with_the_same_digits():
             if "±" in cell:
                 value, error = cell.split(" ± ")
                 assert len(value.partition(".")[2]) == len(error.partition(".")[2])
+
+
+def test_every_quantity_has_a_title():
+    for definition in DEFINITIONS.values():
+        quantities = {f"{study.name}.{quantity}" for study in definition.jets for quantity in study.quantities}
+        assert quantities | {definition.met.name} <= set(_TITLES)
+
+
+def test_the_talks_table_ranks_by_delta_and_shows_the_improvement():
+    events = toy_events(20, 200)
+    table = hs.resolution(events, {"none": hs.mitigate(events, "none")}, definition="talk", replicas=20)
+    title, headings, first, *_ = plain_lines(resolution_tables(table))
+    assert title.startswith("# AK4 jet pt, pt > 15 GeV, |eta| < 4 (")
+    assert headings.split("\t") == ["method", "median", "δ", "effic.", "improvement"]
+    best = min(table.estimates, key=lambda name: table.estimates[name]["talk_ak4.pt"]["delta"].value)
+    assert first.split("\t")[0] == best

@@ -1,18 +1,23 @@
-"""Numbers: response, resolution, bias, efficiency, fakes, missing momentum, and their errors."""
+"""Numbers: response, resolution, bias, efficiency, fakes, substructure, missing momentum, and their errors."""
 
+from hardscatter.metrics.definitions import DESIGN, TALK, Definition, JetStudy, MetStudy, definition_of
 from hardscatter.metrics.evaluation import Evaluation, evaluate
-from hardscatter.metrics.observations import JET_STUDIES, JetStudy, Observations, join, observe
+from hardscatter.metrics.observations import Observations, join, observe
 from hardscatter.metrics.resolution import ResolutionTable, against_no_pileup, observe_all, resolution, summarise
 from hardscatter.metrics.statistics import Estimate
 
 __all__ = [
-    "JET_STUDIES",
+    "DESIGN",
+    "TALK",
+    "Definition",
     "Estimate",
     "Evaluation",
     "JetStudy",
+    "MetStudy",
     "Observations",
     "ResolutionTable",
     "against_no_pileup",
+    "definition_of",
     "evaluate",
     "join",
     "observe",

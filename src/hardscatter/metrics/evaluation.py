@@ -11,6 +11,7 @@ import awkward as ak
 from hardscatter.errors import InvalidEventsError, SettingsError
 from hardscatter.events import Events
 from hardscatter.io import count, iterate
+from hardscatter.metrics.definitions import DESIGN, Definition, definition_of
 from hardscatter.metrics.observations import Observations, join
 from hardscatter.metrics.resolution import LEAST_REPLICAS, ResolutionTable, against_no_pileup, observe_all, summarise
 from hardscatter.pileup import mitigate, one_of_each
@@ -33,6 +34,7 @@ def evaluate(
     entries: int | None = None,
     step: int = 100,
     paired: str | os.PathLike[str] | None = None,
+    definition: str | Definition = DESIGN,
     replicas: int = 400,
     particle_flow: str | None = None,
     on_events: Callable[[int], None] | None = None,
@@ -50,18 +52,19 @@ def evaluate(
         As for `hardscatter.iterate`.
     paired
         File of the same hard collisions without pileup: compare with them as well (`against_no_pileup`).
-    replicas
-        Bootstrap replicas.
+    definition, replicas
+        As for `hardscatter.resolution`.
     on_events
         Called with the number of events after each batch, for progress bars.
 
     Raises
     ------
     HardscatterError
-        If a file cannot be read, a method is unknown or there is no truth; the sentence says which.
+        If a file cannot be read, a method or definition is unknown or there is no truth; the sentence says which.
     """
     if replicas < LEAST_REPLICAS:
         raise SettingsError(f"{replicas} bootstrap replicas give no error: take at least {LEAST_REPLICAS}.")
+    definition = definition_of(definition)
     chosen = [names] if isinstance(names, str) else names
     partners = None
     if paired is not None:
@@ -71,9 +74,9 @@ def evaluate(
     against: list[dict[str, Observations]] = []
     for events in iterate(path, step, entries, particle_flow=particle_flow):
         weights = {name: weights_of(events, name) for name in chosen or _default_names(events)}
-        seen.append(observe_all(events, weights))
+        seen.append(observe_all(events, weights, definition))
         if partners is not None:
-            against.append(observe_all(against_no_pileup(events, next(partners)), weights))
+            against.append(observe_all(against_no_pileup(events, next(partners)), weights, definition))
         if on_events is not None:
             on_events(len(events))
     if not seen:

@@ -17,10 +17,19 @@ def match(truth: ak.Array, reconstructed: ak.Array, radius: float) -> NDArray[np
     Truth jets choose in the order of falling pt; each takes the nearest reconstructed jet with ΔR < `radius`
     that nobody took before. Jets are jagged records with ``pt``, ``eta``, ``phi``.
     """
+    return _matched(truth, reconstructed, radius, once=True)
+
+
+def nearest(truth: ak.Array, reconstructed: ak.Array, radius: float) -> NDArray[np.int64]:
+    """Return, as `match`, the nearest reconstructed jet with ΔR < `radius`, whether another took it or not."""
+    return _matched(truth, reconstructed, radius, once=False)
+
+
+def _matched(truth: ak.Array, reconstructed: ak.Array, radius: float, once: bool) -> NDArray[np.int64]:
     columns = [flat(jets[name], np.float64) for jets in (truth, reconstructed) for name in ("eta", "phi")]
     return _match(
         offsets_of(truth.pt), flat(truth.pt, np.float64), columns[0], columns[1],
-        offsets_of(reconstructed.pt), columns[2], columns[3], radius,
+        offsets_of(reconstructed.pt), columns[2], columns[3], radius, once,
     )  # fmt: skip
 
 
@@ -43,6 +52,7 @@ def _match(
     eta: NDArray[np.float64],
     phi: NDArray[np.float64],
     radius: float,
+    once: bool,
 ) -> NDArray[np.int64]:
     partner = np.full(len(truth_pt), -1, dtype=np.int64)
     taken = np.zeros(len(eta), dtype=np.bool_)
@@ -56,7 +66,7 @@ def _match(
                     nearest, best = j, separation2
             if nearest >= 0:
                 partner[first + k] = nearest
-                taken[nearest] = True
+                taken[nearest] = once
     return partner
 
 

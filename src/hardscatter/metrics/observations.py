@@ -1,4 +1,4 @@
-"""What is measured of each crossing: jet responses, fake jets, missing momentum.
+"""What is measured of each crossing: jet responses, τ₃/τ₂, fake jets, missing momentum.
 
 Observations are small and flat, so those of many files fit in memory, and joining them is concatenation.
 """
@@ -6,7 +6,7 @@ Observations are small and flat, so those of many files fit in memory, and joini
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import awkward as ak
 import numpy as np
@@ -16,41 +16,12 @@ from hardscatter.errors import MissingFieldError
 from hardscatter.events import Events, flat
 from hardscatter.jets import cluster
 from hardscatter.met import missing_momentum
-from hardscatter.metrics.matching import match, near_any
-
-
-@dataclass(frozen=True)
-class JetStudy:
-    """Which jets a study looks at; the values below are the design page's definition of resolution."""
-
-    name: str
-    truth: str
-    """Field of ``truth`` with the truth jets."""
-    radius: float
-    truth_pt_min: float
-    """GeV."""
-    pt_min: float
-    """GeV, of reconstructed jets that may match."""
-    match_radius: float
-    eta_min: float
-    eta_max: float
-    mass: bool
-    """Measure the mass response too."""
-    fake_pt_min: float | None
-    """GeV; reconstructed jets above it and away from all truth jets are fakes. None: not counted."""
-
-
-LEPTON_DISTANCE = 0.4
-"""Truth jets this close to a prompt lepton are left out."""
+from hardscatter.metrics.definitions import DESIGN, Definition, JetStudy
+from hardscatter.metrics.matching import near_any
+from hardscatter.metrics.substructure import tau32_of, with_truth_tau32
 
 FAKE_DISTANCE = 0.4
 """A reconstructed jet further than this from every truth jet and prompt lepton is a fake."""
-
-JET_STUDIES = (
-    JetStudy("ak4_central", "jets", 0.4, 30.0, 10.0, 0.2, 0.0, 2.5, mass=False, fake_pt_min=30.0),
-    JetStudy("ak4_forward", "jets", 0.4, 30.0, 10.0, 0.2, 2.5, 4.7, mass=False, fake_pt_min=30.0),
-    JetStudy("ak8", "fat_jets", 0.8, 200.0, 100.0, 0.4, 0.0, 2.5, mass=True, fake_pt_min=None),
-)
 
 
 @dataclass(frozen=True)
@@ -64,6 +35,10 @@ class JetObservations:
     """reconstructed pt / truth pt − 1."""
     mass_response: NDArray[np.float64]
     """The same of the mass; NaN where the study does not ask or the truth mass is 0."""
+    tau32: NDArray[np.float64]
+    """Reconstructed τ₃/τ₂; NaN for a lost jet, or where it or the true one is not defined or not asked for."""
+    truth_tau32: NDArray[np.float64]
+    """The true one; NaN where it is not defined, not known or not asked for."""
     matched: NDArray[np.bool_]
     fakes: NDArray[np.int64]
     """Fake jets of each event, shape (events,); empty if not counted."""
@@ -73,6 +48,7 @@ class JetObservations:
 class Observations:
     """Everything measured with one weight vector."""
 
+    definition: Definition
     n_events: int
     jets: dict[str, JetObservations]
     met: NDArray[np.float64] | None
@@ -81,7 +57,7 @@ class Observations:
     """The true one; NaN in events whose truth does not say."""
 
 
-def observe(events: Events, weights: ak.Array) -> Observations:
+def observe(events: Events, weights: ak.Array, definition: Definition = DESIGN) -> Observations:
     """Measure crossings as one weight vector makes them.
 
     Parameters
@@ -90,46 +66,56 @@ def observe(events: Events, weights: ak.Array) -> Observations:
         Crossings with truth: studies whose truth is missing are left out.
     weights
         Jagged, in [0, 1], aligned with the candidates.
+    definition
+        What to measure.
 
     Raises
     ------
     MissingFieldError
         If there is no truth to compare with at all.
     """
-    studies = [study for study in JET_STUDIES if events.has(f"truth.{study.truth}")]
+    studies = [study for study in definition.jets if events.has(f"truth.{study.truth}")]
     if not studies and not events.has("truth.met"):
         raise MissingFieldError(
             "a resolution needs truth.jets or truth.met, which these events lack: "
             "use simulation, or pass truth= to hs.from_candidates."
         )
+    events = with_truth_tau32(events, studies)
     clustered = {
         (study.radius, study.pt_min): cluster(events, weights, radius=study.radius, min_pt=study.pt_min)
         for study in studies
     }
-    jets = {study.name: _observe_jets(events, clustered[study.radius, study.pt_min], study) for study in studies}
+    jets = {
+        study.name: _observe_jets(events, weights, clustered[study.radius, study.pt_min], study) for study in studies
+    }
     met = truth_met = None
     if events.has("truth.met"):
         momentum = missing_momentum(events, weights)
         met = np.stack([ak.to_numpy(momentum.px), ak.to_numpy(momentum.py)], axis=1)
         pt, phi = (ak.to_numpy(events.truth.met[name]).astype(np.float64) for name in ("pt", "phi"))
         truth_met = np.stack([pt * np.cos(phi), pt * np.sin(phi)], axis=1)
-    return Observations(len(events), jets, met, truth_met)
+    return Observations(definition, len(events), jets, met, truth_met)
 
 
-def _observe_jets(events: Events, jets: ak.Array, study: JetStudy) -> JetObservations:
+def _observe_jets(events: Events, weights: ak.Array, jets: ak.Array, study: JetStudy) -> JetObservations:
     truth = events.truth[study.truth]
     central = (abs(truth.eta) >= study.eta_min) & (abs(truth.eta) < study.eta_max)
-    selected = central & (truth.pt > study.truth_pt_min)
+    selected = central & (truth.pt > study.truth_pt_min) & (truth.pt < study.truth_pt_max)
     leptons = events.truth.leptons if events.has("truth.leptons") else None
-    if leptons is not None:
-        selected = selected & ~near_any(truth, leptons, LEPTON_DISTANCE)
+    if leptons is not None and study.lepton_distance is not None:
+        selected = selected & ~near_any(truth, leptons, study.lepton_distance)
     chosen = truth[selected]
-    partner = match(chosen, jets, study.match_radius)
+    partner = study.matching(chosen, jets, study.match_radius)
     matched = partner >= 0
     truth_pt = flat(chosen.pt, np.float64)
     mass_response = np.full(len(truth_pt), np.nan)
-    if study.mass:
+    if "mass" in study.quantities:
         mass_response = _response(flat(jets.mass, np.float64), partner, flat(chosen.mass, np.float64))
+    tau32 = truth_tau32 = np.full(len(truth_pt), np.nan)
+    if "tau32" in study.quantities and "tau32" in chosen.fields:
+        truth_tau32 = flat(chosen.tau32, np.float64)
+        asked = np.where(np.isfinite(truth_tau32), partner, -1)
+        tau32 = tau32_of(events, jets, weights, asked, study.radius)
     fakes = np.zeros(0, dtype=np.int64)
     if study.fake_pt_min is not None:
         hard = jets[(jets.pt > study.fake_pt_min) & (abs(jets.eta) >= study.eta_min) & (abs(jets.eta) < study.eta_max)]
@@ -143,6 +129,8 @@ def _observe_jets(events: Events, jets: ak.Array, study: JetStudy) -> JetObserva
         truth_eta=flat(chosen.eta, np.float64),
         pt_response=_response(flat(jets.pt, np.float64), partner, truth_pt),
         mass_response=mass_response,
+        tau32=tau32,
+        truth_tau32=truth_tau32,
         matched=matched,
         fakes=fakes,
     )
@@ -159,7 +147,7 @@ def _response(
 
 
 def join(parts: Sequence[Observations]) -> Observations:
-    """Join observations of consecutive batches of events that were made with the same method.
+    """Join observations of consecutive batches of events that were made with the same method and definition.
 
     Studies that not every batch could make are dropped.
     """
@@ -169,8 +157,9 @@ def join(parts: Sequence[Observations]) -> Observations:
     for name in names:
         pieces = [part.jets[name] for part in parts]
         joined = {
-            field: np.concatenate([getattr(piece, field) for piece in pieces])
-            for field in ("truth_pt", "truth_eta", "pt_response", "mass_response", "matched", "fakes")
+            field.name: np.concatenate([getattr(piece, field.name) for piece in pieces])
+            for field in fields(JetObservations)
+            if field.name != "event"
         }
         event = np.concatenate([piece.event + offset for piece, offset in zip(pieces, offsets, strict=False)])
         jets[name] = JetObservations(event=event, **joined)
@@ -178,6 +167,7 @@ def join(parts: Sequence[Observations]) -> Observations:
     truth_met = [part.truth_met for part in parts if part.truth_met is not None]
     complete = len(met) == len(parts)
     return Observations(
+        definition=parts[0].definition,
         n_events=int(offsets[-1]),
         jets=jets,
         met=np.concatenate(met) if complete else None,

@@ -15,8 +15,10 @@ from hardscatter.errors import InvalidEventsError, SettingsError
 from hardscatter.events import Events
 from hardscatter.jets import cluster
 from hardscatter.met import missing_momentum
+from hardscatter.metrics.definitions import DESIGN, Comparison, Definition, JetStudy, Quantity, definition_of
 from hardscatter.metrics.observations import JetObservations, Observations, observe
 from hardscatter.metrics.statistics import Estimate, Sample, half_width, resamplings
+from hardscatter.metrics.substructure import with_truth_tau32
 from hardscatter.pileup import mitigate, perfect_weights
 
 REFERENCE = "puppi:cms-phase2"
@@ -26,28 +28,35 @@ PERFECT = "perfect"
 
 LEAST_REPLICAS = 2
 
+_Values = dict[tuple[str, str, str], float]
+"""By method, quantity and statistic."""
+
 # Fewer truth jets have no quartiles worth the name.
 _LEAST_JETS = 4
 
 # GeV, root mean square of a component: below it the slope of missing momentum is not defined.
 _LEAST_TRUE_MET = 1.0
 
-# What each quantity's gap is made of.
-_GAP_OF = {"pt": "resolution", "mass": "resolution", "met": "delta"}
-
 
 @dataclass(frozen=True)
 class ResolutionTable:
     """Estimates by method, quantity and statistic.
 
-    ``estimates[method][quantity][statistic]``: quantities are ``ak4_central.pt``, ``ak4_forward.pt``, ``ak8.pt``,
-    ``ak8.mass`` and ``met``. Jets have ``median`` (bias), ``delta`` = (q75 − q25)/2, ``resolution`` =
-    δ/(1 + median), ``efficiency`` and, for AK4, ``fakes`` (a crossing); missing momentum has ``delta``,
-    ``width68``, ``width95`` (GeV, both components) and ``slope``; all have ``gap``, the part of the way from PUPPI
-    to perfect weights, (δ_PUPPI − δ)/(δ_PUPPI − δ_perfect), where both are known and PUPPI is the worse one.
-    ``sizes[quantity]`` is the number of truth jets, or of crossings.
+    ``estimates[method][quantity][statistic]``. By the definition ``design`` quantities are ``ak4_central.pt``,
+    ``ak4_forward.pt``, ``ak8.pt``, ``ak8.mass``, ``ak8.tau32`` and ``met``; by ``talk`` they are ``talk_ak4.pt``,
+    ``talk_ak8.pt``, ``talk_ak8.mass``, ``talk_ak8.tau32`` and ``talk_met``.
+
+    Jets have ``median`` (bias), ``delta`` = (q75 − q25)/2, in the design's pt and mass ``resolution`` =
+    δ/(1 + median), ``efficiency`` and, for AK4, ``fakes`` (a crossing). ``tau32`` is reconstructed − true τ₃/τ₂ of the
+    jets where both are defined, and its efficiency their share of those where the true one is. Missing momentum has
+    ``delta``, ``width68``, ``width95`` (GeV, both components) and ``slope``; the talk's has ``median`` and ``delta``.
+
+    Set against PUPPI, by what the design calls its resolution or else by δ: ``gap``, the part of the way from PUPPI to
+    perfect weights, (δ_PUPPI − δ)/(δ_PUPPI − δ_perfect), where both are known and PUPPI is the worse one (design);
+    ``improvement``, 1 − δ/δ_PUPPI (talk). ``sizes[quantity]`` is the number of truth jets, or of crossings.
     """
 
+    definition: str
     n_events: int
     replicas: int
     seed: int
@@ -63,7 +72,8 @@ def against_no_pileup(events: Events, paired: Events) -> Events:
     """Return the events with the paired no-pileup crossings in place of the truth jets and missing momentum.
 
     Jets are clustered from all candidates of the paired crossings (AK4 above 10 GeV, AK8 above 100 GeV), so that a
-    resolution against them leaves the detector's own out. Prompt leptons and hard fractions stay.
+    resolution against them leaves the detector's own out. These candidates stand in for the truth particles too, of
+    which τ₃/τ₂ of the truth jets is made. Prompt leptons and hard fractions stay.
 
     Raises
     ------
@@ -78,7 +88,9 @@ def against_no_pileup(events: Events, paired: Events) -> Events:
         raise InvalidEventsError("the crossings and their partners without pileup differ in their event numbers.")
     momentum = missing_momentum(paired)
     truth = {name: events.truth[name] for name in (events.truth.fields if events.has("truth") else [])}
+    candidates = {name: paired.candidates[name] for name in ("pt", "eta", "phi")}
     truth |= {
+        "particles": ak.zip({**candidates, "mass": ak.zeros_like(candidates["pt"])}),
         "jets": cluster(paired, radius=0.4, min_pt=10.0)[["pt", "eta", "phi", "mass"]],
         "fat_jets": cluster(paired, radius=0.8, min_pt=100.0)[["pt", "eta", "phi", "mass"]],
         "met": ak.zip({"pt": momentum.pt, "phi": momentum.phi}),
@@ -87,11 +99,16 @@ def against_no_pileup(events: Events, paired: Events) -> Events:
 
 
 def resolution(
-    events: Events, weights: Mapping[str, ak.Array], *, replicas: int = 400, seed: int = 1
+    events: Events,
+    weights: Mapping[str, ak.Array],
+    *,
+    definition: str | Definition = DESIGN,
+    replicas: int = 400,
+    seed: int = 1,
 ) -> ResolutionTable:
     """Measure jets and missing momentum for several weight vectors on the same crossings.
 
-    Perfect weights join the table, and PUPPI (``puppi:cms-phase2``) is measured for the gap, wherever the events
+    Perfect weights join the table, and PUPPI (``puppi:cms-phase2``) is measured to compare with, wherever the events
     allow.
 
     Parameters
@@ -100,6 +117,9 @@ def resolution(
         Crossings with truth.
     weights
         Weight vectors by name, jagged, aligned with the candidates.
+    definition
+        What to measure: ``"design"``, ``"talk"`` (as the authors of TOTAL did, to compare with their plots) or a
+        `hardscatter.metrics.Definition` of your own.
     replicas, seed
         Bootstrap replicas over events and their seed; every method sees the same draws.
 
@@ -107,11 +127,15 @@ def resolution(
     ------
     MissingFieldError
         If the events hold no truth to compare with.
+    SettingsError
+        If there is no such definition.
     """
-    return summarise(observe_all(events, weights), replicas=replicas, seed=seed)
+    return summarise(observe_all(events, weights, definition_of(definition)), replicas=replicas, seed=seed)
 
 
-def observe_all(events: Events, weights: Mapping[str, ak.Array]) -> dict[str, Observations]:
+def observe_all(
+    events: Events, weights: Mapping[str, ak.Array], definition: Definition = DESIGN
+) -> dict[str, Observations]:
     """Observe crossings with every weight vector, with perfect weights, and with the reference of the gap.
 
     The two ends of the gap are always computed here, whatever weights go by their names.
@@ -130,10 +154,11 @@ def observe_all(events: Events, weights: Mapping[str, ak.Array]) -> dict[str, Ob
     for name, weight in ends.items():
         if name in chosen and not ak.all(ak.isclose(chosen[name], weight, atol=1e-6)):
             raise InvalidEventsError(f"weights called '{name}' are not those: give them another name.")
-    seen = {name: observe(events, weight) for name, weight in chosen.items()}
+    known = with_truth_tau32(events, definition.jets)  # once for all
+    seen = {name: observe(known, weight, definition) for name, weight in chosen.items()}
     for name, weight in ends.items():  # PUPPI under its short name is the same and need not be clustered again
         twin = next((other for other in chosen if ak.array_equal(chosen[other], weight)), None)
-        seen[name] = observe(events, weight) if twin is None else seen[twin]
+        seen[name] = observe(known, weight, definition) if twin is None else seen[twin]
     return seen
 
 
@@ -143,12 +168,14 @@ def summarise(observations: Mapping[str, Observations], *, replicas: int = 400, 
         raise SettingsError("nothing to summarise: observe at least one weight vector.")
     if replicas < LEAST_REPLICAS:
         raise SettingsError(f"{replicas} bootstrap replicas give no error: take at least {LEAST_REPLICAS}.")
-    n_events = next(iter(observations.values())).n_events
+    first = next(iter(observations.values()))
+    if any(seen.definition != first.definition for seen in observations.values()):
+        raise SettingsError("observations by different definitions cannot share a table: summarise them one by one.")
+    n_events, comparisons = first.n_events, first.definition.comparisons
     quantities = {name: _quantities(seen) for name, seen in observations.items()}
-    nominal = _all_statistics(quantities, np.ones(n_events, dtype=np.int64))
-    drawn = (
-        [_all_statistics(quantities, counts) for counts in resamplings(n_events, replicas, seed)] if n_events else []
-    )
+    nominal = _all_statistics(quantities, comparisons, np.ones(n_events, dtype=np.int64))
+    draws = resamplings(n_events, replicas, seed) if n_events else ()
+    drawn = [_all_statistics(quantities, comparisons, counts) for counts in draws]
     estimates: dict[str, dict[str, dict[str, Estimate]]] = {}
     for (method, quantity, statistic), value in nominal.items():
         if statistic == "gap" and not _worse_than_perfect(nominal, quantity):
@@ -161,32 +188,31 @@ def summarise(observations: Mapping[str, Observations], *, replicas: int = 400, 
     if repr(estimates.get("puppi")) == repr(estimates.get(REFERENCE)):  # as text NaN equals itself
         estimates.pop(REFERENCE, None)  # the same under its short name
     sizes = {quantity: data.size for quantity, data in next(iter(quantities.values())).items()}
-    return ResolutionTable(n_events, replicas, seed, sizes, estimates)
+    return ResolutionTable(first.definition.name, n_events, replicas, seed, sizes, estimates)
 
 
 @dataclass(frozen=True)
 class _JetQuantity:
-    """One response of one jet study, ready for resampling."""
+    """One response or residual of one jet study, ready for resampling."""
 
     response: Sample
-    matched: Sample
+    found: Sample
+    """1 or 0 for each truth jet."""
     fakes: Sample | None
+    calibrated: bool
 
     @property
     def size(self) -> int:
-        return len(self.response.values)
+        return len(self.found.values)
 
     def statistics(self, counts: NDArray[np.int64]) -> dict[str, float]:
         low, median, high = self.response.quantiles(counts, (0.25, 0.5, 0.75))
-        delta = float(high - low) / 2 if self.size >= _LEAST_JETS else math.nan
-        # A method that loses more than half of the jets has median −1 and no resolution.
-        relative = delta / (1 + float(median)) if median > -1 else math.nan
-        values = {
-            "median": float(median),
-            "delta": delta,
-            "resolution": relative,
-            "efficiency": self.matched.mean(counts),
-        }
+        delta = float(high - low) / 2 if len(self.response.values) >= _LEAST_JETS else math.nan
+        values = {"median": float(median), "delta": delta}
+        if self.calibrated:
+            # A method that loses more than half of the jets has median −1 and no resolution.
+            values["resolution"] = delta / (1 + float(median)) if median > -1 else math.nan
+        values["efficiency"] = self.found.mean(counts)
         return values | ({"fakes": self.fakes.mean(counts)} if self.fakes is not None else {})
 
 
@@ -214,48 +240,92 @@ class _MetQuantity:
         }
 
 
-def _quantities(seen: Observations) -> dict[str, _JetQuantity | _MetQuantity]:
-    result: dict[str, _JetQuantity | _MetQuantity] = {}
-    for name, jets in seen.jets.items():
-        result[f"{name}.pt"] = _jet_quantity(jets, jets.pt_response)
-        if np.isfinite(jets.mass_response).any():
-            result[f"{name}.mass"] = _jet_quantity(jets, jets.mass_response)
+@dataclass(frozen=True)
+class _RelativeMetQuantity:
+    """Magnitude of missing momentum relative to the true one."""
+
+    response: Sample
+
+    @property
+    def size(self) -> int:
+        return len(self.response.values)
+
+    def statistics(self, counts: NDArray[np.int64]) -> dict[str, float]:
+        low, median, high = self.response.quantiles(counts, (0.25, 0.5, 0.75))
+        return {"median": float(median), "delta": float(high - low) / 2}
+
+
+_AnyQuantity = _JetQuantity | _MetQuantity | _RelativeMetQuantity
+
+
+def _quantities(seen: Observations) -> dict[str, _AnyQuantity]:
+    result: dict[str, _AnyQuantity] = {}
+    for study in seen.definition.jets:
+        for quantity in study.quantities if study.name in seen.jets else ():
+            data = _jet_quantity(seen.jets[study.name], study, quantity)
+            if data.size or quantity == "pt":
+                result[f"{study.name}.{quantity}"] = data
     if seen.met is not None and seen.truth_met is not None:
         known = np.isfinite(seen.truth_met).all(axis=1)
-        event = np.repeat(np.flatnonzero(known), 2)
-        measured, truth = seen.met[known].ravel(), seen.truth_met[known].ravel()
-        result["met"] = _MetQuantity(
-            Sample(measured - truth, event), Sample(measured * truth, event), Sample(truth * truth, event)
-        )
+        floor = seen.definition.met.relative_above
+        if floor is None:
+            event = np.repeat(np.flatnonzero(known), 2)
+            measured, truth = seen.met[known].ravel(), seen.truth_met[known].ravel()
+            result[seen.definition.met.name] = _MetQuantity(
+                Sample(measured - truth, event), Sample(measured * truth, event), Sample(truth * truth, event)
+            )
+        else:
+            size = np.hypot(*seen.truth_met.T)
+            event = np.flatnonzero(known & (size > floor))
+            response = np.hypot(*seen.met[event].T) / size[event] - 1
+            result[seen.definition.met.name] = _RelativeMetQuantity(Sample(response, event))
     return result
 
 
-def _jet_quantity(jets: JetObservations, response: NDArray[np.float64]) -> _JetQuantity:
-    known = np.isfinite(response)
+def _jet_quantity(jets: JetObservations, study: JetStudy, quantity: Quantity) -> _JetQuantity:
+    if quantity == "tau32":
+        asked = np.isfinite(jets.truth_tau32)
+        values = jets.tau32 - jets.truth_tau32
+        kept = np.isfinite(values)
+    else:
+        values = jets.pt_response if quantity == "pt" else jets.mass_response
+        asked = np.isfinite(values)
+        kept = asked & (values > study.response_min)
+    found = (jets.matched & kept)[asked]
     return _JetQuantity(
-        Sample(response[known], jets.event[known]),
-        Sample(jets.matched[known].astype(np.float64), jets.event[known]),
+        Sample(values[kept], jets.event[kept]),
+        Sample(found.astype(np.float64), jets.event[asked]),
         Sample(jets.fakes.astype(np.float64), np.arange(len(jets.fakes))) if len(jets.fakes) else None,
+        calibrated=study.calibrated and quantity != "tau32",
     )
 
 
 def _all_statistics(
-    quantities: Mapping[str, Mapping[str, _JetQuantity | _MetQuantity]], counts: NDArray[np.int64]
-) -> dict[tuple[str, str, str], float]:
-    """Return every statistic of every method for one drawing of events, the gap last since it needs two others."""
-    values = {
+    quantities: Mapping[str, Mapping[str, _AnyQuantity]],
+    comparisons: tuple[Comparison, ...],
+    counts: NDArray[np.int64],
+) -> _Values:
+    """Return every statistic of every method for one drawing of events, the comparisons last: they need the others."""
+    values: _Values = {
         (method, quantity, statistic): value
         for method, by_quantity in quantities.items()
         for quantity, data in by_quantity.items()
         for statistic, value in data.statistics(counts).items()
     }
-    if REFERENCE in quantities and PERFECT in quantities:
-        for method, by_quantity in quantities.items():
-            for quantity in by_quantity:
-                kind = _GAP_OF[quantity.rsplit(".", 1)[-1]]
-                start, here, limit = (values[name, quantity, kind] for name in (REFERENCE, method, PERFECT))
-                values[method, quantity, "gap"] = _gap(start, here, limit)
+    compared = dict.fromkeys((method, quantity) for method, quantity, _ in values)
+    for method, quantity in compared if REFERENCE in quantities else ():
+        start, here = (_width(values, name, quantity) for name in (REFERENCE, method))
+        if "gap" in comparisons and PERFECT in quantities:
+            values[method, quantity, "gap"] = _gap(start, here, _width(values, PERFECT, quantity))
+        if "improvement" in comparisons:
+            values[method, quantity, "improvement"] = _gap(start, here, 0.0)
     return values
+
+
+def _width(values: _Values, method: str, quantity: str) -> float:
+    """Return what methods are compared by: the resolution where δ is calibrated, else δ."""
+    delta = values[method, quantity, "delta"]
+    return values.get((method, quantity, "resolution"), delta)
 
 
 def _efficiency(estimate: Estimate, n: int) -> Estimate:
@@ -266,9 +336,8 @@ def _efficiency(estimate: Estimate, n: int) -> Estimate:
     return replace(estimate, error=room, low=max(estimate.value - room, 0.0), high=min(estimate.value + room, 1.0))
 
 
-def _worse_than_perfect(values: Mapping[tuple[str, str, str], float], quantity: str) -> bool:
-    kind = _GAP_OF[quantity.rsplit(".", 1)[-1]]
-    return values[REFERENCE, quantity, kind] > values[PERFECT, quantity, kind]
+def _worse_than_perfect(values: _Values, quantity: str) -> bool:
+    return _width(values, REFERENCE, quantity) > _width(values, PERFECT, quantity)
 
 
 def _gap(start: float, here: float, limit: float) -> float:

@@ -17,9 +17,9 @@ from hardscatter.io import count, read
 from hardscatter.jets import cluster
 from hardscatter.met import missing_momentum
 from hardscatter.metrics import Observations, ResolutionTable
+from hardscatter.metrics.definitions import LEPTON_DISTANCE
 from hardscatter.metrics.evaluation import Evaluation, weights_of
 from hardscatter.metrics.matching import near_any
-from hardscatter.metrics.observations import LEPTON_DISTANCE
 from hardscatter.metrics.resolution import PERFECT
 from hardscatter.pileup import perfect_weights
 from hardscatter.report.display import ETA_MAX, draw_event

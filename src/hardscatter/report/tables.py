@@ -17,7 +17,13 @@ _TITLES = {
     "ak4_forward.pt": "AK4 jet pt, 2.5 < |eta| < 4.7",
     "ak8.pt": "AK8 jet pt, |eta| < 2.5",
     "ak8.mass": "AK8 jet mass, |eta| < 2.5",
+    "ak8.tau32": "AK8 jet τ32, reco − truth, |eta| < 2.5",
     "met": "missing momentum, x and y",
+    "talk_ak4.pt": "AK4 jet pt, pt > 15 GeV, |eta| < 4",
+    "talk_ak8.pt": "AK8 jet pt, 500 < pt < 1500 GeV, |eta| < 4",
+    "talk_ak8.mass": "AK8 jet mass, 500 < pt < 1500 GeV, |eta| < 4",
+    "talk_ak8.tau32": "AK8 jet τ32, reco − truth, 500 < pt < 1500 GeV, |eta| < 4",
+    "talk_met": "missing momentum, relative to the true one",
 }
 _HEADINGS = {
     "median": "median",
@@ -29,6 +35,7 @@ _HEADINGS = {
     "width95": "95 %/2",
     "slope": "slope",
     "gap": "gap",
+    "improvement": "improvement",
 }
 _MISSING_MOMENTUM_UNIT = ("delta", "width68", "width95")
 
@@ -67,9 +74,9 @@ def resolution_tables(
         measured = {
             name: by_quantity[quantity] for name, by_quantity in table.estimates.items() if quantity in by_quantity
         }
-        order = "delta" if quantity == "met" else "resolution"
         statistics = [name for name in _HEADINGS if any(name in values for values in measured.values())]
-        what = "crossings" if quantity == "met" else "truth jets"
+        order = "resolution" if "resolution" in statistics else "delta"
+        what = "crossings" if quantity.endswith("met") else "truth jets"
         shown = Table(
             title=f"{_TITLES.get(quantity, quantity)} ({size} {what})",
             title_justify="left",
