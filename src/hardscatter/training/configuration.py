@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Discriminator, Field, Tag, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
+from hardscatter.detector.noise import Noise
 from hardscatter.errors import SettingsError
 
 _T = TypeVar("_T")
@@ -40,11 +41,24 @@ class Crossings:
     """
 
     processes: tuple[str, ...] = ("qcd", "ttbar-dileptonic", "vbf-h-invisible")
-    cards: tuple[str, ...] = ("cms-phase2",)
+    cards: tuple[str, ...] = ("cms-phase2", "delphes-phase2")
     pileup: str = "140"
     seed: int = 101
     n_hard: _Whole = 6_000
-    n_minbias: _Whole = 60_000
+    n_minbias: _Whole = 90_000
+
+
+@dataclass(frozen=True, config=_CLOSED)
+class NoisyCrossings(Crossings):
+    """Another task: pairs of the same crossing without and with the noise of a calorimeter, pileup (if any) in both.
+
+    Parameters
+    ----------
+    noise
+        How much (`hardscatter.detector.noise`); its threshold holds in both members of a pair.
+    """
+
+    noise: Noise = field(kw_only=True)
 
 
 @dataclass(frozen=True, config=_CLOSED)
@@ -61,9 +75,13 @@ class Network:
 
 @dataclass(frozen=True, config=_CLOSED)
 class Term:
-    """One term of the objective: a loss of `hardscatter.training.objectives` by name, its factor and its settings."""
+    """One term of the objective: a loss of `hardscatter.training.objectives` by name, its factor and its settings.
+
+    `on` says which candidates it compares, in the crossing with pileup and in that without.
+    """
 
     loss: str
+    on: Literal["all", "neutral", "charged"] = "all"
     factor: _NotNegative = 1.0
     settings: dict[str, Any] = field(default_factory=dict)
 
@@ -127,6 +145,18 @@ class Missing:
     everything: _Share = 0.1
 
 
+def _kind(data: Any) -> str:
+    given = isinstance(data, NoisyCrossings) or (isinstance(data, dict) and "noise" in data)
+    return NoisyCrossings.__name__ if given else Crossings.__name__
+
+
+Data = Annotated[
+    Annotated[Crossings, Tag(Crossings.__name__)] | Annotated[NoisyCrossings, Tag(NoisyCrossings.__name__)],
+    Discriminator(_kind),
+]
+"""What a training learns from: with ``noise`` in it, that is what it removes; otherwise pileup."""
+
+
 @dataclass(frozen=True, config=_CLOSED)
 class Training:
     """All that decides which network comes out.
@@ -144,7 +174,7 @@ class Training:
     name: str
     objective: Annotated[tuple[Term, ...], Field(min_length=1)]
     seed: int = 1
-    data: Crossings = field(default_factory=Crossings)
+    data: Data = field(default_factory=Crossings)
     missing: Missing = field(default_factory=Missing)
     network: Network = field(default_factory=Network)
     optimiser: Optimiser = field(default_factory=Optimiser)
@@ -229,7 +259,8 @@ def parse(kind: type[_T], document: dict[str, Any], what: str) -> _T:
         return TypeAdapter(kind).validate_python(document)
     except ValidationError as problem:
         first = problem.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the whole"
+        kinds = (Crossings.__name__, NoisyCrossings.__name__)  # pydantic's word for which of `Data`, nobody wrote it
+        place = ".".join(str(part) for part in first["loc"] if part not in kinds) or "the whole"
         reason = first["msg"].removeprefix("Value error, ")
         raise SettingsError(f"{what}: {place}: {reason}.".replace("..", ".")) from None
 

@@ -5,16 +5,21 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import lightning
+import numpy as np
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from hardscatter.detector import load_card
+from hardscatter.detector.noise import add_noise, zero_suppressed
+from hardscatter.events import Events
 from hardscatter.pileup.features import DEFAULT_SCHEMA
 from hardscatter.simulation import CrossingStream, stream
 from hardscatter.threads import set_threads
 from hardscatter.training.batches import Batch, batch_of
-from hardscatter.training.configuration import Crossings, Machine, Training
+from hardscatter.training.configuration import Crossings, Machine, NoisyCrossings, Training
 
 
 class CrossingBatches(Dataset[Batch]):
@@ -25,18 +30,37 @@ class CrossingBatches(Dataset[Batch]):
 
     def __init__(self, data: Crossings, crossings: int, k: int, missing: tuple[float, float], seed: int) -> None:
         self._data, self._crossings, self._k, self._missing, self._seed = data, crossings, k, missing, seed
-        self._stream: CrossingStream | None = None
+        self._stream: CrossingStream | _NoisyStream | None = None
 
     def __getitem__(self, index: int) -> Batch:
         """Return batch `index` ≥ 0."""
         if self._stream is None:
-            data = self._data
-            self._stream = stream(
-                data.processes, cards=data.cards, n_hard=data.n_hard, step=self._crossings, pileup=data.pileup,
-                seed=data.seed, n_minbias=data.n_minbias,
-            )  # fmt: skip
+            make = _NoisyStream if isinstance(self._data, NoisyCrossings) else _stream
+            self._stream = make(self._data, self._crossings)
         alone, events = self._stream[index]
         return batch_of(alone, events, index, DEFAULT_SCHEMA, self._k, self._missing, self._seed)
+
+
+def _stream(data: Crossings, crossings: int, *, pairs: bool = True) -> CrossingStream:
+    return stream(
+        data.processes, cards=data.cards, n_hard=data.n_hard, step=crossings, pileup=data.pileup, seed=data.seed,
+        n_minbias=data.n_minbias, pairs=pairs,
+    )  # fmt: skip
+
+
+class _NoisyStream:
+    """Pairs of the same crossings, without and with noise, by number like those of `CrossingStream`."""
+
+    def __init__(self, data: NoisyCrossings, crossings: int) -> None:
+        self._noise, self._seed = data.noise, data.seed
+        self._crossings = _stream(data, crossings, pairs=False)
+        self._cards = {card.hash(): card for card in map(load_card, data.cards)}
+
+    def __getitem__(self, index: int) -> tuple[Events, Events]:
+        events = self._crossings[index]
+        card = self._cards[events.metadata["detector"]["hash"]]
+        alone = zero_suppressed(events, self._noise, card)
+        return alone, add_noise(alone, self._noise, card, np.random.default_rng([self._seed, 0x2015E, index]))
 
 
 class Rounds(Sampler[int]):
@@ -90,7 +114,7 @@ class CrossingData(lightning.LightningDataModule):
         """Return the loader of the validation batches, made once and kept; devices share them out."""
         if self._validation is None:
             t, v = self._training, self._training.validation
-            data = Crossings(t.data.processes, t.data.cards, t.data.pileup, v.seed, v.n_hard, v.n_minbias)
+            data = replace(t.data, seed=v.seed, n_hard=v.n_hard, n_minbias=v.n_minbias)
             batches = CrossingBatches(data, t.length.crossings, t.network.k, (0.0, 0.0), t.seed)
             device, devices = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
             self._validation = [batches[i] for i in range(device, math.ceil(v.batches / devices) * devices, devices)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, Literal, Protocol
 
 import torch
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
@@ -13,7 +13,7 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor
 
 from hardscatter.errors import SettingsError
-from hardscatter.training.batches import Batch
+from hardscatter.training.batches import Batch, Cloud
 from hardscatter.training.configuration import Term
 from hardscatter.transport import LOSSES, get_loss
 from hardscatter.transport.features import PT
@@ -29,19 +29,35 @@ class Objective(Protocol):
         """Return one value for each crossing of the batch; weights (N,) in [0, 1]."""
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Transported:
     """A loss of `hardscatter.transport`: weighted crossings against the same collisions without pileup, no label."""
 
     loss: Any
+    on: Literal["all", "neutral", "charged"] = "all"
 
     def __call__(self, weights: Tensor, batch: Batch, generator: torch.Generator) -> Tensor:
         """Return the loss of each crossing."""
         crossings, alone = batch.crossings, batch.alone
+        if self.on != "all":
+            weights = weights[chosen(crossings, self.on)]
+            crossings, alone = part(crossings, self.on), part(alone, self.on)
         value: Tensor = self.loss(
             weights, crossings.kinematics, crossings.offsets, alone.kinematics, alone.offsets, generator
         )
         return value
+
+
+def chosen(cloud: Cloud, on: Literal["neutral", "charged"]) -> Tensor:
+    """Return which candidates are neutral, or charged: (N,), bool."""
+    return (cloud.charge == 0) if on == "neutral" else (cloud.charge != 0)
+
+
+def part(cloud: Cloud, on: Literal["neutral", "charged"]) -> Cloud:
+    """Return the neutral or the charged candidates of every crossing."""
+    keep = chosen(cloud, on)
+    before = torch.cat([torch.zeros(1, dtype=torch.int64), keep.cpu().long().cumsum(0)])
+    return Cloud(cloud.kinematics[keep], cloud.charge[keep], before[cloud.offsets])
 
 
 @dataclass(frozen=True, config=_FROZEN)
@@ -90,10 +106,15 @@ def make_term(term: Term) -> Objective:
     if term.loss not in LOSSES:
         raise SettingsError(f"there is no loss '{term.loss}': choose one of {', '.join(names())}.")
     try:
-        return Transported(get_loss(term.loss, **term.settings))
+        return Transported(get_loss(term.loss, **term.settings), term.on)
     except ValidationError as problem:
         first = problem.errors()[0]
         raise SettingsError(f"{term.loss}: {'.'.join(map(str, first['loc']))}: {first['msg']}.") from None
+
+
+def name_of(term: Term) -> str:
+    """Return what a term is called in the history of a run."""
+    return term.loss if term.on == "all" else f"{term.loss}, {term.on}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,8 +125,8 @@ class Sum:
 
     @classmethod
     def of(cls, terms: Sequence[Term]) -> Sum:
-        """Return the objective that a configuration asks for; a loss may stand in it once."""
-        made = {term.loss: (term.factor, make_term(term)) for term in terms}
+        """Return the objective that a configuration asks for; a loss may stand in it once for each `on`."""
+        made = {name_of(term): (term.factor, make_term(term)) for term in terms}
         if len(made) != len(terms):
             raise SettingsError("the objective names a loss twice: give it once, with the sum of the factors.")
         return cls(made)

@@ -6,6 +6,7 @@ The only room of its kind together with `nets` and `training`: it needs torch, f
 from hardscatter.transport.entropic import Potentials, Sinkhorn, entropic_transport, sinkhorn_potentials
 from hardscatter.transport.exact import EnergyMovers, energy_movers_distance, exact_transport
 from hardscatter.transport.features import KINEMATICS, positions
+from hardscatter.transport.flow import LocalFlow
 from hardscatter.transport.losses import LOSSES, get_loss
 from hardscatter.transport.met import MissingMomentum
 from hardscatter.transport.ragged import TransportLoss
@@ -22,6 +23,7 @@ __all__ = [
     "KINEMATICS",
     "LOSSES",
     "EnergyMovers",
+    "LocalFlow",
     "MissingMomentum",
     "PaddedSliced",
     "Potentials",

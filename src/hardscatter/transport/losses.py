@@ -11,6 +11,7 @@ from hardscatter.errors import SettingsError
 from hardscatter.transport.entropic import Sinkhorn
 from hardscatter.transport.exact import EnergyMovers
 from hardscatter.transport.features import PUBLISHED
+from hardscatter.transport.flow import LocalFlow
 from hardscatter.transport.met import MissingMomentum
 from hardscatter.transport.ragged import TransportLoss
 from hardscatter.transport.sliced import PaddedSliced, WeightedSliced
@@ -20,6 +21,7 @@ LOSSES: Mapping[str, TransportLoss] = MappingProxyType(
         "swd:paper": PaddedSliced(),
         "swd:masked": WeightedSliced(features=PUBLISHED, mass="count"),
         "swd:mass": WeightedSliced(),
+        "flow": LocalFlow(),
         "met": MissingMomentum(),
         "sinkhorn": Sinkhorn(),
         "emd": EnergyMovers(),
