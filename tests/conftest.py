@@ -26,3 +26,9 @@ def delphes_file():
 def cms_file():
     """Ten events of CMS full simulation."""
     return HERE / "data" / "cms_pfnano.root"
+
+
+@pytest.fixture(scope="session")
+def collisions(tmp_path_factory):
+    """A cache of libraries shared by the tests that train: set `HARDSCATTER_CACHE` to it."""
+    return tmp_path_factory.mktemp("collisions")

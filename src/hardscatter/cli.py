@@ -293,7 +293,7 @@ def train(
     from hardscatter.training import Machine, load_configuration, train
     from hardscatter.training.configuration import parse
     from hardscatter.training.curves import draw
-    from hardscatter.training.run import say_round
+    from hardscatter.training.run import CONFIGURATION, leads, say_round
 
     training = load_configuration(config, changes or [])
     machine = parse(
@@ -305,7 +305,14 @@ def train(
         "machine",
     )  # fmt: skip
     folder = output or Path("runs") / training.name
-    best = train(training, folder, machine, resume=resume, on_round=say_round)
+    try:
+        best = train(training, folder, machine, resume=resume, on_round=say_round)
+    except (KeyboardInterrupt, SystemExit):
+        if leads() and (folder / CONFIGURATION).exists():
+            say(f"{folder}: go on with the same words and --resume")
+        raise
+    if not leads():
+        return
     say(f"{best}: the best checkpoint")
     say(f"{draw([folder], folder / 'curves.png')}: the learning curves")
 

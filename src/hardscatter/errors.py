@@ -39,3 +39,7 @@ class UnknownProcessError(HardscatterError, KeyError):
 
 class SettingsError(HardscatterError, ValueError):
     """Settings that contradict each other or the data."""
+
+
+class MissingExtraError(HardscatterError, ImportError):
+    """An optional part of hardscatter that is not installed, with the way to install it."""

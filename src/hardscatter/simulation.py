@@ -168,7 +168,7 @@ def stream(
     n_hard
         Hard collisions in the library of each process.
     step
-        Crossings in a batch.
+        Crossings in each batch.
     pairs
         Yield (without pileup, with pileup), the same hard collisions in both; otherwise crossings with pileup.
     **settings
@@ -197,7 +197,6 @@ class CrossingStream:
         self._libraries = {s.hard: s.collisions(n_hard) for s in self._simulations}
         pools = {s.card.hash(): s for s in self._simulations}
         self._pools = {card: simulation.pool() for card, simulation in pools.items()}
-        self._order: tuple[int, list[NDArray[np.int64]]] = (-1, [])
 
     def __iter__(self) -> Iterator[Any]:
         """Yield the batches from the first on."""
@@ -205,24 +204,23 @@ class CrossingStream:
 
     def __getitem__(self, index: int) -> Any:
         """Return batch `index` ≥ 0: events, or (without pileup, with pileup)."""
-        kinds = len(self._simulations)
-        turns = -(-self._n_hard // self._step)
-        number, place = divmod(index, turns * kinds)
-        turn, kind = divmod(place, kinds)
-        simulation = self._simulations[kind]
-        chosen = self._permutations(number)[kind][turn * self._step : (turn + 1) * self._step]
+        turn, kind = divmod(index, len(self._simulations))
+        simulation, chosen = self._simulations[kind], self._chosen(kind, turn * self._step)
         generator = np.random.default_rng([simulation.seed, 0x57BEA, index])
         hard = turned(self._libraries[simulation.hard].select(chosen), generator)
         pool = self._pools[simulation.card.hash()]
         events, alone = simulation.crossings(hard, pool, index * self._step, self._pairs, "stream")
         return (alone, events) if self._pairs else events
 
-    def _permutations(self, number: int) -> list[NDArray[np.int64]]:
-        """Return the order in which pass `number` goes through the hard collisions of each kind."""
-        if self._order[0] != number:
-            generator = np.random.default_rng([self._simulations[0].seed, 0x0BDE2, number])
-            self._order = (number, [generator.permutation(self._n_hard) for _ in self._simulations])
-        return self._order[1]
+    def _chosen(self, kind: int, first: int) -> NDArray[np.int64]:
+        """Return which hard collisions of a kind come from place `first` on; one pass follows upon another."""
+        passes, places = np.divmod(np.arange(first, first + self._step), self._n_hard)
+        return np.concatenate([self._permutation(n, kind)[places[passes == n]] for n in np.unique(passes).tolist()])
+
+    def _permutation(self, number: int, kind: int) -> NDArray[np.int64]:
+        """Return the order in which pass `number` goes through the hard collisions of a kind."""
+        generator = np.random.default_rng([self._simulations[0].seed, 0x0BDE2, number, kind])
+        return generator.permutation(self._n_hard)
 
 
 def with_truth_jets(events: Events) -> Events:

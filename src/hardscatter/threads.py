@@ -7,12 +7,14 @@ threading layers abort after a fork or under nested threads, so none of them is 
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from hardscatter.errors import SettingsError
 
 _threads: int | None = None
+_pool = threading.local()
 
 
 def set_threads(n: int) -> None:
@@ -41,9 +43,10 @@ def threads() -> int:
 def over_crossings(kernel: Callable[[int, int], object], n_events: int) -> None:
     """Call `kernel(first, last)` over contiguous ranges that cover `n_events`, several ranges at once.
 
-    The result does not depend on the number of threads: each crossing is computed on its own.
+    The result does not depend on the number of threads: each crossing is computed on its own. Within a kernel that
+    runs in the pool, this function opens no second pool.
     """
-    workers = min(threads(), n_events)
+    workers = 1 if getattr(_pool, "inside", False) else min(threads(), n_events)
     if workers <= 1:
         if n_events:
             kernel(0, n_events)
@@ -51,5 +54,9 @@ def over_crossings(kernel: Callable[[int, int], object], n_events: int) -> None:
     # Four ranges a thread keep the pool busy when crossings differ in size.
     n_ranges = min(4 * workers, n_events)
     edges = [round(i * n_events / n_ranges) for i in range(n_ranges + 1)]
-    with ThreadPoolExecutor(workers) as pool:
+    with ThreadPoolExecutor(workers, initializer=_enter_pool) as pool:
         list(pool.map(kernel, edges[:-1], edges[1:]))
+
+
+def _enter_pool() -> None:
+    _pool.inside = True

@@ -16,9 +16,10 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import embedding_bag, leaky_relu
+from torch.nn.functional import leaky_relu
 
 from hardscatter.nets.edges import take
+from hardscatter.nets.gather import gather_sum
 
 _SLOPE = 0.2  # of LeakyReLU in the attention coefficients
 
@@ -28,16 +29,6 @@ def masked_softmax(logits: Tensor, there: Tensor) -> Tensor:
     lowest = torch.finfo(logits.dtype).min
     weights = torch.softmax(torch.where(there, logits, torch.full_like(logits, lowest)), dim=-1)
     return torch.where(there, weights, torch.zeros_like(weights))
-
-
-def gather_sum(values: Tensor, index: Tensor, weights: Tensor) -> Tensor:
-    """Return Σ_j w_ij v_(index ij): values (N, A), index and weights (Q, k), result (Q, A).
-
-    In training by `embedding_bag`, which never writes down the (Q, k, A) that it sums over: a quarter of the time.
-    """
-    if torch.compiler.is_exporting() or len(values) == 0:
-        return torch.matmul(weights[:, None, :], take(values, index)).squeeze(1)
-    return embedding_bag(index, values, mode="sum", per_sample_weights=weights)
 
 
 class GAP(nn.Module):

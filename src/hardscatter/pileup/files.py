@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from hardscatter.events import Events, with_weights
 from hardscatter.io.conversion import convert
 from hardscatter.io.formats import Entries
-from hardscatter.pileup.method import get_method, mitigate, settings_of
+from hardscatter.pileup.method import by_name, get_method, mitigate, settings_of
 
 
 def mitigate_file(
@@ -27,16 +27,19 @@ def mitigate_file(
     Parameters
     ----------
     names
-        Method ids, or one; weights are stored under them, with the resolved settings in the metadata.
+        Method ids or paths of trained models (``….onnx``), or one; weights are stored under the id or the stem of
+        the file, with the resolved settings in the metadata.
     path, output, entries, step, overwrite, particle_flow, on_events
         As for `hardscatter.convert`.
 
     Raises
     ------
     HardscatterError
-        If a method is unknown, before any work; and as `convert` and `hardscatter.mitigate` do.
+        If a method is unknown or two get the same name, before any work; and as `convert` and `hardscatter.mitigate`
+        do.
     """
-    methods = {name: get_method(name) for name in ([names] if isinstance(names, str) else names)}
+    chosen = by_name([names] if isinstance(names, str) else names)
+    methods = {name: get_method(method) for name, method in chosen.items()}
 
     def weigh(events: Events) -> Events:
         weighted = events

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import awkward as ak
 import numpy as np
 
 from hardscatter.checks import checked_fraction
-from hardscatter.errors import MissingFieldError, UnknownMethodError
+from hardscatter.errors import MissingFieldError, SettingsError, UnknownMethodError
 from hardscatter.events import Events
 
 ENTRY_POINT_GROUP = "hardscatter.methods"
+MODEL_SUFFIX = ".onnx"
 
 
 @runtime_checkable
@@ -97,21 +99,46 @@ def one_of_each() -> list[str]:
 
 
 def get_method(method: str | Method) -> Method:
-    """Return a method by its id (an instance is returned as it is).
+    """Return a method by its id, or by the path of a trained model, ``….onnx`` (an instance is returned as it is).
 
     Raises
     ------
     UnknownMethodError
         If no method has this id; the sentence lists those that exist.
+    UnreadableFileError
+        If the model is not there or cannot be used.
     """
     if not isinstance(method, str):
         if not isinstance(method, Method):
             raise UnknownMethodError(f"{method!r} is no method: give an id or an object with weights(events).")
         return method
+    if method.endswith(MODEL_SUFFIX):
+        from hardscatter.pileup.learned import Learned, describe  # only who wants a network loads ONNX Runtime
+
+        describe(method)  # a file that cannot be used is found before any work
+        return Learned(method)
     catalogue = methods()
     if method not in catalogue:
         raise UnknownMethodError(f"there is no method '{method}'; there are {', '.join(catalogue)}.")
     return catalogue[method].make()
+
+
+def by_name(chosen: Sequence[str]) -> dict[str, str]:
+    """Return methods by the name that their weights get: the id, or the stem of a trained model's file.
+
+    Raises
+    ------
+    SettingsError
+        If two of them would get the same name.
+    """
+    named: dict[str, str] = {}
+    for method in chosen:
+        name = Path(method).name.removesuffix(MODEL_SUFFIX) if method.endswith(MODEL_SUFFIX) else method
+        if named.setdefault(name, method) != method:
+            raise SettingsError(
+                f"weights of '{named[name]}' and '{method}' would both be called '{name}': rename a model's file."
+            )
+    return named
 
 
 def settings_of(method: Method) -> dict[str, Any]:

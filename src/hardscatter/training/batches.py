@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import TypeVar
 
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor
 
 from hardscatter.events import Events, flat, offsets_of
-from hardscatter.geometry import nearest
+from hardscatter.geometry import NO_NEIGHBOUR, nearest
 from hardscatter.pileup.features import FeatureSchema, coordinates, drop_fields, features
 from hardscatter.transport import KINEMATICS
 
@@ -54,6 +55,24 @@ class Batch:
     number: int
     """Of the batch in its stream."""
 
+    def split(self) -> list[Batch]:
+        """Return the crossings one by one."""
+        here, there = self.crossings.offsets.tolist(), self.alone.offsets.tolist()
+        return [
+            Batch(
+                Inputs(
+                    self.inputs.features[a:b],
+                    self.inputs.coordinates[a:b],
+                    torch.where(self.inputs.neighbours[a:b] >= 0, self.inputs.neighbours[a:b] - a, NO_NEIGHBOUR),
+                ),
+                Cloud(self.crossings.kinematics[a:b], self.crossings.charge[a:b], torch.tensor([0, b - a])),
+                Cloud(self.alone.kinematics[c:d], self.alone.charge[c:d], torch.tensor([0, d - c])),
+                self.hard_fraction[a:b],
+                self.number,
+            )
+            for a, b, c, d in zip(here, here[1:], there, there[1:], strict=False)
+        ]
+
     def to(self, device: torch.device) -> Batch:
         """Return the batch with its tensors on a device, offsets excepted."""
         return replace(
@@ -63,6 +82,35 @@ class Batch:
             alone=_moved(self.alone, device),
             hard_fraction=self.hard_fraction.to(device),
         )
+
+
+def merge(batches: Sequence[Batch], number: int) -> Batch:
+    """Return the crossings of several batches as one batch."""
+    starts = np.cumsum([0, *(len(batch.hard_fraction) for batch in batches)]).tolist()
+    neighbours = [
+        torch.where(batch.inputs.neighbours >= 0, batch.inputs.neighbours + start, NO_NEIGHBOUR)
+        for batch, start in zip(batches, starts, strict=False)
+    ]
+    return Batch(
+        Inputs(
+            torch.cat([batch.inputs.features for batch in batches]),
+            torch.cat([batch.inputs.coordinates for batch in batches]),
+            torch.cat(neighbours),
+        ),
+        _joined([batch.crossings for batch in batches]),
+        _joined([batch.alone for batch in batches]),
+        torch.cat([batch.hard_fraction for batch in batches]),
+        number,
+    )
+
+
+def _joined(clouds: Sequence[Cloud]) -> Cloud:
+    counts = torch.cat([torch.zeros(1, dtype=torch.int64), *(cloud.offsets.diff() for cloud in clouds)])
+    return Cloud(
+        torch.cat([cloud.kinematics for cloud in clouds]),
+        torch.cat([cloud.charge for cloud in clouds]),
+        counts.cumsum(0),
+    )
 
 
 def _moved(part: _Part, device: torch.device) -> _Part:

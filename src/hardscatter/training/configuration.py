@@ -17,11 +17,12 @@ from hardscatter.errors import SettingsError
 
 _T = TypeVar("_T")
 
-_CLOSED = ConfigDict(extra="forbid")
+_CLOSED = ConfigDict(extra="forbid", coerce_numbers_to_str=True)  # YAML reads 140 as a number, for pileup too
 _Whole = Annotated[int, Field(ge=1)]
 _Share = Annotated[float, Field(ge=0, le=1)]
 _Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 _NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+_Seed = Annotated[int, Field(ge=0, lt=2**31)]
 
 
 @dataclass(frozen=True, config=_CLOSED)
@@ -43,7 +44,7 @@ class Crossings:
     processes: tuple[str, ...] = ("qcd", "ttbar-dileptonic", "vbf-h-invisible")
     cards: tuple[str, ...] = ("cms-phase2", "delphes-phase2")
     pileup: str = "140"
-    seed: int = 101
+    seed: _Seed = 101
     n_hard: _Whole = 6_000
     n_minbias: _Whole = 90_000
 
@@ -77,11 +78,11 @@ class Network:
 class Term:
     """One term of the objective: a loss of `hardscatter.training.objectives` by name, its factor and its settings.
 
-    `on` says which candidates it compares, in the crossing with pileup and in that without.
+    `candidates` says which it compares, in the crossing with pileup and in that without.
     """
 
     loss: str
-    on: Literal["all", "neutral", "charged"] = "all"
+    candidates: Literal["all", "neutral", "charged"] = "all"
     factor: _NotNegative = 1.0
     settings: dict[str, Any] = field(default_factory=dict)
 
@@ -128,7 +129,7 @@ class Length:
 class Validation:
     """Crossings that decide which checkpoint is best: other collisions, the same losses, no truth."""
 
-    seed: int = 102
+    seed: _Seed = 102
     n_hard: _Whole = 300
     n_minbias: _Whole = 10_000
     batches: _Whole = 12
@@ -173,7 +174,7 @@ class Training:
 
     name: str
     objective: Annotated[tuple[Term, ...], Field(min_length=1)]
-    seed: int = 1
+    seed: _Seed = 1
     data: Data = field(default_factory=Crossings)
     missing: Missing = field(default_factory=Missing)
     network: Network = field(default_factory=Network)
@@ -184,6 +185,8 @@ class Training:
     def __post_init__(self) -> None:
         if self.validation.seed == self.data.seed:
             raise ValueError("validation and training crossings share a seed, and so their collisions: give another.")
+        if all(term.factor == 0 for term in self.objective):
+            raise ValueError("all terms of the objective have factor 0: nothing would be trained.")
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data, every default written out."""
@@ -262,12 +265,22 @@ def parse(kind: type[_T], document: dict[str, Any], what: str) -> _T:
         kinds = (Crossings.__name__, NoisyCrossings.__name__)  # pydantic's word for which of `Data`, nobody wrote it
         place = ".".join(str(part) for part in first["loc"] if part not in kinds) or "the whole"
         reason = first["msg"].removeprefix("Value error, ")
-        raise SettingsError(f"{what}: {place}: {reason}.".replace("..", ".")) from None
+        raise SettingsError(" ".join(f"{what}: {place}: {reason}.".replace("..", ".").split())) from None
 
 
 def save_configuration(training: Training, path: Path) -> None:
     """Write a training as YAML, every default written out."""
-    path.write_text(yaml.safe_dump(training.to_dict(), sort_keys=False, allow_unicode=True), encoding="utf-8")
+    replace_text(path, yaml.safe_dump(training.to_dict(), sort_keys=False, allow_unicode=True))
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Write a file, all of it or nothing."""
+    aside = path.with_name(f"{path.name}.partial")
+    try:
+        aside.write_text(text, encoding="utf-8")
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
 
 
 def _change(document: dict[str, Any], change: str) -> None:
@@ -277,11 +290,15 @@ def _change(document: dict[str, Any], change: str) -> None:
     *parents, last = place.split(".")
     here: Any = document
     try:
+        new = yaml.safe_load(value)
+    except yaml.YAMLError as problem:
+        raise SettingsError(f"--set {change}: {value} is not YAML.") from problem
+    try:
         for parent in parents:
             here = here[int(parent)] if isinstance(here, list) else here.setdefault(parent, {})
         if isinstance(here, list):
-            here[int(last)] = yaml.safe_load(value)
+            here[int(last)] = new
         else:
-            here[last] = yaml.safe_load(value)
-    except (TypeError, ValueError, IndexError, AttributeError, yaml.YAMLError) as problem:
+            here[last] = new
+    except (TypeError, ValueError, IndexError, AttributeError) as problem:
         raise SettingsError(f"--set {change}: there is no such setting.") from problem

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import math
-from collections.abc import Iterator
+import signal
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,27 +20,52 @@ from hardscatter.events import Events
 from hardscatter.pileup.features import DEFAULT_SCHEMA
 from hardscatter.simulation import CrossingStream, stream
 from hardscatter.threads import set_threads
-from hardscatter.training.batches import Batch, batch_of
+from hardscatter.training.batches import Batch, batch_of, merge
 from hardscatter.training.configuration import Crossings, Machine, NoisyCrossings, Training
+
+_SIMULATED = 8
+"""Crossings of each kind that are simulated at once, or more."""
 
 
 class CrossingBatches(Dataset[Batch]):
     """Batch i of the stream, made when asked for: any process may make any of them.
 
-    The libraries are loaded where the first batch is made, so that the dataset travels to a worker as settings only.
+    Crossings are simulated in blocks, several of each process and detector at once, and dealt out to the batches of
+    the block in random order: a simulation of many costs less for each, and every batch is a mixture. Only the last
+    block is kept. The libraries are loaded where the first batch is made, so that the dataset travels to a worker as
+    settings only.
     """
 
     def __init__(self, data: Crossings, crossings: int, k: int, missing: tuple[float, float], seed: int) -> None:
         self._data, self._crossings, self._k, self._missing, self._seed = data, crossings, k, missing, seed
+        self._kinds = len(data.processes) * len(data.cards)
+        self._step = crossings * -(-_SIMULATED // crossings)
+        self.block = self._kinds * self._step // crossings
         self._stream: CrossingStream | _NoisyStream | None = None
+        self._last: tuple[int, list[Batch]] = (-1, [])
 
     def __getitem__(self, index: int) -> Batch:
         """Return batch `index` ≥ 0."""
+        number, place = divmod(index, self.block)
+        if self._last[0] != number:
+            self._last = (number, self._dealt(number))
+        return self._last[1][place]
+
+    def __getitems__(self, indices: Sequence[int]) -> list[Batch]:
+        """Return several batches; PyTorch's loader calls this by this name."""
+        return [self[index] for index in indices]
+
+    def _dealt(self, number: int) -> list[Batch]:
         if self._stream is None:
-            make = _NoisyStream if isinstance(self._data, NoisyCrossings) else _stream
-            self._stream = make(self._data, self._crossings)
-        alone, events = self._stream[index]
-        return batch_of(alone, events, index, DEFAULT_SCHEMA, self._k, self._missing, self._seed)
+            data, step = self._data, self._step
+            self._stream = _NoisyStream(data, step) if isinstance(data, NoisyCrossings) else _stream(data, step)
+        singles: list[Batch] = []
+        for index in range(number * self._kinds, (number + 1) * self._kinds):
+            alone, events = self._stream[index]
+            singles += batch_of(alone, events, index, DEFAULT_SCHEMA, self._k, self._missing, self._seed).split()
+        order = np.random.default_rng([self._seed, 0xDEA1, number]).permutation(len(singles))
+        hands = order.reshape(self.block, self._crossings)
+        return [merge([singles[i] for i in hand], number * self.block + j) for j, hand in enumerate(hands)]
 
 
 def _stream(data: Crossings, crossings: int, *, pairs: bool = True) -> CrossingStream:
@@ -63,27 +90,41 @@ class _NoisyStream:
         return alone, add_noise(alone, self._noise, card, np.random.default_rng([self._seed, 0x2015E, index]))
 
 
-class Rounds(Sampler[int]):
-    """The batches of a round: in round r, device d of n takes (r · steps + j) · n + d for j = 0 … steps − 1.
+class Rounds(Sampler[list[int]]):
+    """The batches of a round, gathered by block: device d of n takes every n-th block, from block d on.
 
-    No device ever sees a batch of another, no round one of an earlier round, and a training that goes on in round r
-    goes on with the batches of round r.
+    No device ever sees a block of another, no round a batch of an earlier one, and a training that goes on in round r
+    goes on with the batches of round r, whatever was done before.
     """
 
-    def __init__(self, steps: int, device: int = 0, devices: int = 1) -> None:
-        self._steps, self._device, self._devices = steps, device, devices
+    def __init__(self, steps: int, block: int, device: int = 0, devices: int = 1) -> None:
+        self._steps, self._block, self._device, self._devices = steps, block, device, devices
         self._round = 0
 
     def set_epoch(self, epoch: int) -> None:
         """Begin round `epoch`; Lightning calls this by this name."""
         self._round = epoch
 
+    def __iter__(self) -> Iterator[list[int]]:
+        steps = range(self._round * self._steps, (self._round + 1) * self._steps)
+        for block, places in itertools.groupby(steps, lambda step: step // self._block):
+            first = (block * self._devices + self._device) * self._block
+            yield [first + place % self._block for place in places]
+
+
+class BatchByBatch:
+    """What Lightning iterates over: batches one by one from a loader that hands over blocks."""
+
+    def __init__(self, loader: DataLoader[Batch], steps: int) -> None:
+        self._loader, self._steps = loader, steps
+        self.sampler = loader.batch_sampler
+        """Told the round by Lightning."""
+
     def __len__(self) -> int:
         return self._steps
 
-    def __iter__(self) -> Iterator[int]:
-        first = self._round * self._steps
-        return iter([(first + j) * self._devices + self._device for j in range(self._steps)])
+    def __iter__(self) -> Iterator[Batch]:
+        return itertools.chain.from_iterable(self._loader)
 
 
 class CrossingData(lightning.LightningDataModule):
@@ -94,7 +135,7 @@ class CrossingData(lightning.LightningDataModule):
         self._training, self._machine = training, machine
         self._validation: list[Batch] | None = None
 
-    def train_dataloader(self) -> DataLoader[Batch]:
+    def train_dataloader(self) -> BatchByBatch:
         """Return the loader of the training rounds."""
         t, machine = self._training, self._machine
         missing = (t.missing.field, t.missing.everything)
@@ -104,11 +145,11 @@ class CrossingData(lightning.LightningDataModule):
         if machine.workers:
             several = {
                 "num_workers": machine.workers, "persistent_workers": True, "multiprocessing_context": "spawn",
-                "prefetch_factor": 4, "worker_init_fn": _one_thread,
+                "prefetch_factor": 2, "worker_init_fn": _begin_worker,
             }  # fmt: skip
-        return DataLoader(
-            batches, sampler=Rounds(t.length.steps, device, devices), batch_size=None, collate_fn=_as_it_is, **several
-        )
+        rounds: Any = Rounds(t.length.steps, batches.block, device, devices)
+        loader = DataLoader(batches, batch_sampler=rounds, collate_fn=_as_it_is, **several)
+        return BatchByBatch(loader, t.length.steps)
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """Return the loader of the validation batches, made once and kept; devices share them out."""
@@ -125,6 +166,7 @@ def _as_it_is(batch: Any) -> Any:
     return batch
 
 
-def _one_thread(_: int) -> None:
+def _begin_worker(_: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the trainer ends its workers
     set_threads(1)
     logging.getLogger("lightning").setLevel(logging.ERROR)

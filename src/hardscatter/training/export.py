@@ -56,8 +56,10 @@ def export(
     output = Path(output)
     if output.suffix != ".onnx":
         raise SettingsError(f"{output}: a model's name ends in .onnx.")
-    if output.exists() and not overwrite:
-        raise UnwritableFileError(f"{output} exists: take another name or --overwrite.")
+    card = output.with_suffix(".md")
+    for path in (output, card):
+        if path.exists() and not overwrite:
+            raise UnwritableFileError(f"{path} exists: take another name or --overwrite.")
     training, module, seen = load(checkpoint)
     cards = {name: load_card(name).hash() for name in training.data.cards}
     about = {
@@ -67,7 +69,6 @@ def export(
         "seen": json.dumps(seen),
         "cards": json.dumps(cards),
     }
-    card = output.with_suffix(".md")
     aside = {path: path.with_name(f"{path.name}.partial") for path in (output, card)}
     try:
         largest = export_onnx(module.network, aside[output], DEFAULT_SCHEMA, metadata=about, say=say)
@@ -87,7 +88,7 @@ def export(
 def model_card(training: dict[str, Any], seen: dict[str, Any], cards: dict[str, str], largest: float, size: int) -> str:
     """Return what a user of a model should know, all of it from what made the model."""
     data, length = training["data"], training["length"]
-    labelled = any(term["loss"] in SUPERVISED for term in training["objective"])
+    labelled = any(term["loss"] in SUPERVISED and term["factor"] > 0 for term in training["objective"])
     objective = " + ".join(f"{term['factor']:g} × `{term['loss']}`" for term in training["objective"])
     lines = [
         f"# Model card: {training['name']}",

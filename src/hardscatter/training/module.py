@@ -57,14 +57,21 @@ class Weighing(lightning.LightningModule):
         with torch.autocast(weights.device.type, enabled=False):
             weights = weights.float()
             loss, terms = self.objective(weights, batch, generator)
-        # How much momentum is kept, for each one that is there without pileup: 1 without bias. No truth in it.
-        kept = (weights.detach() * batch.crossings.kinematics[:, PT]).sum() / batch.alone.kinematics[:, PT].sum()
-        return loss, {**terms, "kept": kept}
+        # How much momentum is kept, for each GeV that is there without pileup: 1 without bias. No truth in it.
+        there = batch.alone.kinematics[:, PT].sum()
+        kept = (weights.detach() * batch.crossings.kinematics[:, PT]).sum() / there
+        return loss, {**terms, "kept": torch.where(there > 0, kept, 1.0)}
 
     def _log(self, stage: str, values: dict[str, Tensor], batch: Batch) -> None:
         named = {f"{stage}/{name}": value for name, value in values.items()}
         size = len(batch.crossings.offsets) - 1
         self.log_dict(named, on_step=False, on_epoch=True, batch_size=size, sync_dist=True)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add what a resumption must know before it begins."""
+        trainer = self.trainer
+        checkpoint["devices"] = trainer.world_size
+        checkpoint["finished"] = trainer.should_stop or trainer.current_epoch + 1 == trainer.max_epochs
 
     def configure_optimizers(self) -> Any:
         """Return Adam and its schedule of rates."""

@@ -34,14 +34,14 @@ class Transported:
     """A loss of `hardscatter.transport`: weighted crossings against the same collisions without pileup, no label."""
 
     loss: Any
-    on: Literal["all", "neutral", "charged"] = "all"
+    candidates: Literal["all", "neutral", "charged"] = "all"
 
     def __call__(self, weights: Tensor, batch: Batch, generator: torch.Generator) -> Tensor:
         """Return the loss of each crossing."""
         crossings, alone = batch.crossings, batch.alone
-        if self.on != "all":
-            weights = weights[chosen(crossings, self.on)]
-            crossings, alone = part(crossings, self.on), part(alone, self.on)
+        if self.candidates != "all":
+            weights = weights[chosen(crossings, self.candidates)]
+            crossings, alone = part(crossings, self.candidates), part(alone, self.candidates)
         value: Tensor = self.loss(
             weights, crossings.kinematics, crossings.offsets, alone.kinematics, alone.offsets, generator
         )
@@ -98,6 +98,8 @@ def make_term(term: Term) -> Objective:
         If there is no such loss or setting.
     """
     if term.loss in SUPERVISED:
+        if term.candidates != "all":
+            raise SettingsError(f"{term.loss} compares all candidates: leave out 'candidates'.")
         try:
             return TypeAdapter(SUPERVISED[term.loss]).validate_python(term.settings)
         except ValidationError as problem:
@@ -106,7 +108,7 @@ def make_term(term: Term) -> Objective:
     if term.loss not in LOSSES:
         raise SettingsError(f"there is no loss '{term.loss}': choose one of {', '.join(names())}.")
     try:
-        return Transported(get_loss(term.loss, **term.settings), term.on)
+        return Transported(get_loss(term.loss, **term.settings), term.candidates)
     except ValidationError as problem:
         first = problem.errors()[0]
         raise SettingsError(f"{term.loss}: {'.'.join(map(str, first['loc']))}: {first['msg']}.") from None
@@ -114,7 +116,7 @@ def make_term(term: Term) -> Objective:
 
 def name_of(term: Term) -> str:
     """Return what a term is called in the history of a run."""
-    return term.loss if term.on == "all" else f"{term.loss}, {term.on}"
+    return term.loss if term.candidates == "all" else f"{term.loss}, {term.candidates}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,7 +127,7 @@ class Sum:
 
     @classmethod
     def of(cls, terms: Sequence[Term]) -> Sum:
-        """Return the objective that a configuration asks for; a loss may stand in it once for each `on`."""
+        """Return the objective that a configuration asks for; a loss stands in it once for each `candidates`."""
         made = {name_of(term): (term.factor, make_term(term)) for term in terms}
         if len(made) != len(terms):
             raise SettingsError("the objective names a loss twice: give it once, with the sum of the factors.")
@@ -135,7 +137,8 @@ class Sum:
         """Return the total, a scalar, and each term before its factor; a term of factor 0 is only looked at."""
         total = weights.sum() * 0.0
         values: dict[str, Tensor] = {}
-        for name, (factor, term) in self.terms.items():
+        # What is only looked at comes last, so that it draws no direction before the others.
+        for name, (factor, term) in sorted(self.terms.items(), key=lambda item: item[1][0] == 0):
             with torch.set_grad_enabled(torch.is_grad_enabled() and factor > 0):
                 value = term(weights, batch, generator).mean()
             values[name] = value.detach()

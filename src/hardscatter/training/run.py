@@ -4,24 +4,30 @@ from __future__ import annotations
 
 import json
 import logging
+import math
+import signal
 import sys
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import lightning
 import torch
-import yaml
-from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.callbacks import Checkpoint, EarlyStopping
+from lightning.pytorch.utilities import rank_zero_only
 
 from hardscatter import __version__
+from hardscatter.detector import Fixed, Poisson, load_card
 from hardscatter.errors import SettingsError, UnreadableFileError, UnwritableFileError
 from hardscatter.generate import Generation, build
+from hardscatter.simulation import pileup_of
 from hardscatter.threads import set_threads, threads
-from hardscatter.training.configuration import Machine, Training, parse, save_configuration
+from hardscatter.training.configuration import Machine, Training, load_configuration, replace_text, save_configuration
 from hardscatter.training.data import CrossingData
 from hardscatter.training.module import Weighing
 
@@ -70,47 +76,38 @@ def train(
     resume
         Go on with what the folder holds.
     on_round
-        Called after each round.
+        Called after each round, when all of it is written.
 
     Raises
     ------
     SettingsError
-        If the folder holds a training already and `resume` is not asked for, or holds another one.
+        If the settings or the machine cannot be had, if the folder holds a training already and `resume` is not asked
+        for, or holds another one, and if the loss is not finite any more.
     UnwritableFileError
         If the folder cannot be made.
     """
     folder, machine = Path(folder), machine or Machine()
-    last = _prepare(training, folder, resume)
-    _build_libraries(training)
-    torch.set_num_threads(machine.threads)
-    set_threads(machine.threads)
-    record = _Record(folder, training, machine.devices, on_round)
-    best = ModelCheckpoint(folder, "best", monitor=MONITORED, enable_version_counter=False)
-    snapshots = ModelCheckpoint(
-        folder / "snapshots", "round-{epoch:04d}", auto_insert_metric_name=False, save_top_k=-1,
-        every_n_epochs=training.length.snapshots, save_weights_only=True, enable_version_counter=False,
-    )  # fmt: skip
-    stop = EarlyStopping(MONITORED, patience=training.length.patience, check_finite=True)
+    module, libraries = Weighing(training), _libraries(training)
     with _quiet():
-        trainer = lightning.Trainer(
-            accelerator=machine.accelerator,
-            devices=machine.devices,
-            strategy="ddp" if machine.devices > 1 else "auto",
-            precision="bf16-mixed" if machine.precision == "bf16" else "32-true",
-            max_epochs=training.length.rounds,
-            gradient_clip_val=training.optimiser.clip,
-            callbacks=[best, snapshots, stop, record, _Last(folder)],
-            logger=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            use_distributed_sampler=False,
-            num_sanity_val_steps=0,
-            default_root_dir=folder,
-        )
-        trainer.fit(Weighing(training), CrossingData(training, machine), ckpt_path=last, weights_only=True)
-    if trainer.interrupted:
-        raise KeyboardInterrupt
+        trainer = _trainer(training, folder, machine, on_round)
+        last = _last(folder, machine) if resume else None
+        if trainer.is_global_zero:  # the others wait for this process before they read anything
+            _prepare(training, folder, resume, last["epoch"] + 1 if last else 0)
+        if last is None or not last["finished"]:
+            if trainer.is_global_zero:
+                for generation, n in libraries:
+                    build(generation, n, workers=threads())
+            with _threads(machine.threads):
+                _fit(trainer, module, CrossingData(training, machine), folder / LAST if last else None)
+    rounds = history(folder)
+    if not math.isfinite(rounds[-1]["values"][MONITORED]):
+        raise SettingsError(f"{folder}: the loss is not finite after round {len(rounds)}: try a lower optimiser.rate.")
     return folder / BEST
+
+
+def leads() -> bool:
+    """Tell whether this process is the first of those that train together: the others keep silent."""
+    return bool(getattr(rank_zero_only, "rank", 0) == 0)
 
 
 def load(checkpoint: str | Path) -> tuple[Training, Weighing, dict[str, Any]]:
@@ -126,84 +123,152 @@ def load(checkpoint: str | Path) -> tuple[Training, Weighing, dict[str, Any]]:
     home = path.parent if (path.parent / CONFIGURATION).is_file() else path.parent.parent
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-        document = yaml.safe_load((home / CONFIGURATION).read_text(encoding="utf-8"))
-        training = parse(Training, document, str(home / CONFIGURATION))
+        training = load_configuration(home / CONFIGURATION)
         module = Weighing(training)
         module.load_state_dict(state["state_dict"])
+        rounds, devices = int(state["epoch"]) + 1, int(state.get("devices", 1))
     except SettingsError:
         raise
     except Exception as problem:  # torch and pickle raise what they like
         raise UnreadableFileError(
             f"{path} is no checkpoint of a training with its {CONFIGURATION} beside it: give the folder of a run."
         ) from problem
-    rounds = int(state["epoch"]) + 1
-    seen = {"round": rounds, "crossings": rounds * training.length.steps * training.length.crossings}
+    length = training.length
+    seen = {"round": rounds, "crossings": rounds * length.steps * length.crossings * devices}
     return training, module.eval(), seen
 
 
 def history(folder: str | Path) -> list[dict[str, Any]]:
-    """Return what a run wrote after each round."""
-    lines = (Path(folder) / HISTORY).read_text(encoding="utf-8").splitlines()
-    return [json.loads(line) for line in lines]
+    """Return what a run wrote after each round.
+
+    Raises
+    ------
+    UnreadableFileError
+        If it wrote nothing so far.
+    """
+    path = Path(folder) / HISTORY
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+        return [json.loads(line) for line in lines[:-1]]  # what stands after the last line's end is half a line
+    except (OSError, ValueError) as problem:
+        raise UnreadableFileError(f"{path} is no history of a training: give the folder of a run.") from problem
 
 
-def _prepare(training: Training, folder: Path, resume: bool) -> Path | None:
-    """Make the folder, or check that it holds the same training; return the checkpoint to go on from."""
-    described = folder / CONFIGURATION
-    if not described.exists():
-        if resume:
-            raise SettingsError(f"{folder} holds no training to resume: start it without --resume.")
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            save_configuration(training, described)
-        except OSError as problem:
-            raise UnwritableFileError(f"{folder} cannot be written ({problem.strerror}).") from problem
+def _trainer(
+    training: Training, folder: Path, machine: Machine, on_round: Callable[[Progress], object] | None
+) -> lightning.Trainer:
+    stop = EarlyStopping(MONITORED, patience=training.length.patience, check_finite=True)
+    try:
+        return lightning.Trainer(
+            accelerator=machine.accelerator,
+            devices=machine.devices,
+            strategy="ddp" if machine.devices > 1 else "auto",
+            precision="bf16-mixed" if machine.precision == "bf16" else "32-true",
+            max_epochs=training.length.rounds,
+            gradient_clip_val=training.optimiser.clip,
+            callbacks=[stop, _Rounds(folder, training, on_round)],
+            logger=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            use_distributed_sampler=False,
+            num_sanity_val_steps=0,
+            default_root_dir=folder,
+        )
+    except MisconfigurationException as problem:
+        raise SettingsError(f"machine: {' '.join(str(problem).split())}") from None
+
+
+def _fit(trainer: lightning.Trainer, module: Weighing, data: CrossingData, last: Path | None) -> None:
+    """Train; a Ctrl-C stays one."""
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        trainer.fit(module, data, ckpt_path=last, weights_only=True)
+    except SystemExit as stop:
+        if isinstance(stop.__context__, KeyboardInterrupt):  # Lightning makes an exit of it, and ignores all later ones
+            signal.signal(signal.SIGINT, handler)
+            raise KeyboardInterrupt from None
+        raise
+
+
+def _last(folder: Path, machine: Machine) -> dict[str, Any] | None:
+    """Return the last checkpoint, None if there is none."""
+    path = folder / LAST
+    if not path.exists():
         return None
-    if not resume:
-        raise SettingsError(f"{folder} holds a training already: resume it or take another folder.")
-    there = parse(Training, yaml.safe_load(described.read_text(encoding="utf-8")), str(described))
-    if there != training:
-        raise SettingsError(f"{folder} holds a training with other settings ({described.name}): take another folder.")
-    return folder / LAST if (folder / LAST).exists() else None
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        devices = state["devices"]
+    except Exception as problem:  # torch and pickle raise what they like
+        raise UnreadableFileError(f"{path} is damaged: start again in another folder.") from problem
+    if devices != machine.devices:
+        raise SettingsError(f"{folder} was trained on {devices} devices, each with crossings of its own: take as many.")
+    return state
 
 
-def _build_libraries(training: Training) -> None:
-    """Make sure that all collisions exist before several processes look for them."""
+def _prepare(training: Training, folder: Path, resume: bool, rounds: int) -> None:
+    """Make the folder, or check that it holds the same training and forget what came after its complete rounds."""
+    described = folder / CONFIGURATION
+    if described.exists():
+        if not resume:
+            raise SettingsError(f"{folder} holds a training already: resume it (--resume) or take another folder.")
+        if load_configuration(described).to_dict() != training.to_dict():
+            raise SettingsError(f"{folder} holds a training with other settings, {described}: take another folder.")
+        if (folder / HISTORY).exists():
+            lines = [json.dumps(line) + "\n" for line in history(folder) if line["round"] <= rounds]
+            replace_text(folder / HISTORY, "".join(lines))
+        return
+    if resume:
+        raise SettingsError(f"{folder} holds no training to resume: start it without --resume.")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()):
+            raise SettingsError(f"{folder} holds other files: take a folder that is empty or not there yet.")
+        save_configuration(training, described)
+    except OSError as problem:
+        raise UnwritableFileError(f"{folder} cannot be written ({problem.strerror}).") from problem
+
+
+def _libraries(training: Training) -> list[tuple[Generation, int]]:
+    """Return the collisions to make before several processes look for them; check what else crossings are made of."""
     data, held_out = training.data, training.validation
+    for card in data.cards:
+        load_card(card)
+    alone = pileup_of(data.pileup) in (Fixed(0), Poisson(0))
+    wanted = []
     for seed, n_hard, n_minbias in (
         (data.seed, data.n_hard, data.n_minbias),
         (held_out.seed, held_out.n_hard, held_out.n_minbias),
     ):
         hard = [Generation.of(process, seed=seed) for process in data.processes]
-        for generation in hard:
-            build(generation, n_hard, workers=threads())
-        build(Generation("minbias", seed=seed, energy=hard[0].collision_energy), n_minbias, workers=threads())
+        wanted += [(generation, n_hard) for generation in hard]
+        if not alone:
+            wanted.append((Generation("minbias", seed=seed, energy=hard[0].collision_energy), n_minbias))
+    return wanted
 
 
-class _Last(Callback):
-    """The checkpoint to go on from, replaced as a whole after each round."""
+class _Rounds(Checkpoint):
+    """What is written after each round; callbacks of this kind come last, when it is known whether training stops.
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    The last checkpoint makes a round complete, so it is written last: whatever else a kill leaves of a round is
+    written anew when the round is repeated.
+    """
 
-    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:  # noqa: ARG002
-        aside = self._folder / f"{LAST}.partial"
-        trainer.save_checkpoint(aside)
-        if trainer.is_global_zero:
-            aside.replace(self._folder / LAST)
-
-
-class _Record(Callback):
-    """Writes a line after each round, and how long the trainer waited for crossings."""
-
-    def __init__(
-        self, folder: Path, training: Training, devices: int, on_round: Callable[[Progress], object] | None
-    ) -> None:
-        self._path, self._training, self._devices, self._on_round = folder / HISTORY, training, devices, on_round
+    def __init__(self, folder: Path, training: Training, on_round: Callable[[Progress], object] | None) -> None:
+        self._folder, self._length, self._on_round = folder, training.length, on_round
+        self._best = math.inf
         self._began = self._round_began = self._idle_since = time.perf_counter()
         self._waiting = 0.0
 
-    def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:  # noqa: ARG002
+    def state_dict(self) -> dict[str, Any]:
+        return {"best": self._best}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._best = state_dict["best"]
+
+    def on_train_start(self, *_: Any) -> None:
+        self._began = time.perf_counter()
+
+    def on_train_epoch_start(self, *_: Any) -> None:
         self._round_began = self._idle_since = time.perf_counter()
         self._waiting = 0.0
 
@@ -214,38 +279,63 @@ class _Record(Callback):
         self._idle_since = time.perf_counter()
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:  # noqa: ARG002
-        now = time.perf_counter()
-        length = self._training.length
-        seen = (trainer.current_epoch + 1) * length.steps * length.crossings * self._devices
-        values = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        now, length, number = time.perf_counter(), self._length, trainer.current_epoch + 1
         progress = Progress(
-            trainer.current_epoch + 1, length.rounds, seen, now - self._began,
-            self._waiting / (now - self._round_began), values,
+            number, length.rounds, number * length.steps * length.crossings * trainer.world_size, now - self._began,
+            self._waiting / (now - self._round_began),
+            {name: float(value) for name, value in sorted(trainer.callback_metrics.items())},
         )  # fmt: skip
-        if not trainer.is_global_zero:
-            return
-        line = {**asdict(progress), "version": __version__}
-        with self._path.open("a", encoding="utf-8") as file:
-            print(json.dumps(line), file=file)
-        if self._on_round is not None:
+        if trainer.is_global_zero:
+            with (self._folder / HISTORY).open("a", encoding="utf-8") as file:
+                print(json.dumps({**asdict(progress), "version": __version__}), file=file)
+        if progress.values[MONITORED] < self._best:
+            self._best = progress.values[MONITORED]
+            self._save(trainer, self._folder / BEST, whole=False)
+        if number % length.snapshots == 0:
+            self._save(trainer, self._folder / "snapshots" / f"round-{number:04d}.ckpt", whole=False)
+        self._save(trainer, self._folder / LAST, whole=True)
+        if trainer.is_global_zero and self._on_round is not None:
             self._on_round(progress)
 
+    def _save(self, trainer: lightning.Trainer, path: Path, whole: bool) -> None:
+        """Replace a checkpoint in one go; `whole`: with all that a resumption needs."""
+        aside = path.with_name(f"{path.name}.partial")
+        try:
+            trainer.save_checkpoint(aside, weights_only=not whole)
+            if trainer.is_global_zero:
+                aside.replace(path)
+        finally:
+            if trainer.is_global_zero:
+                aside.unlink(missing_ok=True)
 
-class _quiet:  # noqa: N801
+
+@contextmanager
+def _threads(n: int) -> Iterator[None]:
+    """Compute with `n` threads."""
+    before = threads(), torch.get_num_threads()
+    set_threads(n)
+    torch.set_num_threads(n)
+    try:
+        yield
+    finally:
+        set_threads(before[0])
+        torch.set_num_threads(before[1])
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
     """Silence Lightning's advertisements and advice; what goes wrong is raised all the same."""
-
-    def __enter__(self) -> None:
-        self._level = logging.getLogger("lightning").level
-        for name in ("lightning", "lightning.pytorch", "lightning.fabric"):
-            logging.getLogger(name).setLevel(logging.ERROR)
-        self._caught = warnings.catch_warnings()
-        self._caught.__enter__()
-        warnings.filterwarnings("ignore", module="lightning")
-
-    def __exit__(self, *error: Any) -> None:
-        self._caught.__exit__(*error)
-        for name in ("lightning", "lightning.pytorch", "lightning.fabric"):
-            logging.getLogger(name).setLevel(self._level)
+    loggers = [logging.getLogger(name) for name in ("lightning", "lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="lightning")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 def say_round(progress: Progress) -> None:

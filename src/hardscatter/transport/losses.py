@@ -29,7 +29,7 @@ LOSSES: Mapping[str, TransportLoss] = MappingProxyType(
 )
 
 
-def get_loss(name: str, **settings: Any) -> TransportLoss:
+def get_loss(name: str, /, **settings: Any) -> TransportLoss:
     """Return the loss called `name`, with some of its settings changed: ``get_loss("swd:paper", slices=64)``.
 
     Raises

@@ -1,0 +1,264 @@
+"""Learned methods: trained networks, run by ONNX Runtime; torch is not needed.
+
+A network gives candidate i, from its features x_i, its k nearest neighbours N(i) and what lies between them,
+
+    w_i = σ(f(x_i, {x_j, e_ij : j ∈ N(i)})),   e_ij = (ΔR, Δη, Δφ, ln(pt_j / ΔR)),
+
+where f is what was trained, one or several hops deep, and σ the logistic function. Its file, which
+`hardscatter.nets.export` writes, says which features it wants (their schema and its hash) and how many neighbours.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import lru_cache
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import awkward as ak
+import numpy as np
+import onnxruntime  # type: ignore[import-untyped, unused-ignore]
+from numpy.typing import NDArray
+from pydantic import ConfigDict
+from pydantic.dataclasses import dataclass
+
+from hardscatter.errors import UnreadableFileError
+from hardscatter.events import Events, flat, jagged_like, offsets_of
+from hardscatter.geometry import nearest
+from hardscatter.pileup.features import FeatureSchema, coordinates, features
+from hardscatter.pileup.method import MODEL_SUFFIX
+from hardscatter.threads import over_crossings
+
+MODELS = Path(__file__).parent / "models"
+"""Where the shipped models lie."""
+
+_REMEDY = "export the network again (hardscatter export)"
+_SMALLER = "take a smaller chunk if memory is short, else export the network again"
+
+
+@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+class Learned:
+    """Weights of a trained network; see the module for the equation.
+
+    Every candidate is weighted by the network, whatever its charge. Fields that the network may use and the events
+    lack count as absent, as in its training; none but kinematics, charge and vertex is needed. An event without
+    candidates gets none; weights do not depend on the crossings beside an event, nor on `chunk` or the number of
+    threads, beyond rounding (10⁻⁶).
+
+    References
+    ----------
+    ABCNet, arXiv:2001.05311; TOTAL, arXiv:2211.02029.
+    """
+
+    model: str
+    """Name of a shipped model, or the path of an .onnx file."""
+    chunk: int = 20_000
+    """Candidates that the network sees at once, at least one crossing: the memory of each thread grows with it."""
+
+    def __post_init__(self) -> None:
+        if self.chunk < 1:
+            raise ValueError(f"chunk is {self.chunk}: the network must see at least 1 candidate at once.")
+
+    def weights(self, events: Events) -> ak.Array:
+        """Return the network's weights, jagged float32 in [0, 1]; raises `UnreadableFileError` as `describe` does."""
+        network = _network(self.model)
+        pt = events.candidates.pt
+        offsets = offsets_of(pt)
+        edges = _chunks(offsets, self.chunk)
+        result = np.empty(offsets[-1], dtype=np.float32)
+
+        def run(first: int, last: int) -> None:
+            for a, b in pairwise(edges[first : last + 1]):
+                result[offsets[a] : offsets[b]] = network.weights(events[a:b])
+
+        over_crossings(run, len(edges) - 1)
+        return jagged_like(result, pt)
+
+
+TOTAL_PAPER = Learned("total-paper")
+SUPERVISED = Learned("supervised")
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelCard:
+    """What a model's file says of itself."""
+
+    path: Path
+    schema: FeatureSchema
+    """The features that it wants; `schema_hash` is their hash."""
+    schema_hash: str
+    settings: dict[str, Any]
+    """Sizes of the network."""
+    k: int
+    """Neighbours of each candidate."""
+    local: bool
+    """Whether the network can be asked about some candidates alone."""
+    cards: dict[str, str]
+    """Hash of each detector card of the training, by name."""
+    training: dict[str, Any]
+    """Resolved configuration of the training."""
+    version: str
+    """Version of hardscatter that made it; empty, as the two above, where the file does not say."""
+    largest_difference: float | None
+    """Largest difference to torch of any weight, when it was exported."""
+
+
+def describe(model: str) -> ModelCard:
+    """Return what the file of a model says of it.
+
+    Parameters
+    ----------
+    model
+        Name of a shipped model, or the path of an .onnx file.
+
+    Raises
+    ------
+    UnreadableFileError
+        If there is no such model, its file is not ONNX or lacks the metadata, the schema is not the one its hash
+        stands for, or the graph's inputs and outputs are not those of `hardscatter.nets.export`.
+    """
+    return _network(model).card
+
+
+@dataclasses.dataclass(frozen=True)
+class _Network:
+    """A loaded model."""
+
+    card: ModelCard
+    session: Any
+
+    def weights(self, events: Events) -> NDArray[np.float32]:
+        """Return the weights of all candidates, shape (N,), all crossings given to the network at once."""
+        matrix, offsets = features(events, self.card.schema)
+        if not len(matrix):
+            return np.zeros(0, dtype=np.float32)
+        eta, phi = (flat(events.candidates[name], np.float64) for name in ("eta", "phi"))
+        inputs = {
+            "features": matrix,
+            "coordinates": coordinates(events),
+            "neighbours": nearest(eta, phi, offsets, self.card.k),
+        }
+        if self.card.local:
+            inputs["queries"] = np.arange(len(matrix))
+        with _one_sentence(f"model {self.card.path} fails on {len(matrix)} candidates", _SMALLER):
+            weights: NDArray[np.float32] = self.session.run(["weights"], inputs)[0]
+        if weights.shape != (len(matrix),) or not ((weights >= 0) & (weights <= 1)).all():  # a NaN is refused as well
+            raise UnreadableFileError(
+                f"model {self.card.path} gives weights that are not one number from 0 to 1 for each candidate: "
+                "train or export it again."
+            )
+        return weights
+
+
+def _chunks(offsets: NDArray[np.int64], chunk: int) -> list[int]:
+    """Return the edges of contiguous ranges of crossings of at most `chunk` candidates, or of one crossing."""
+    edges = [0]
+    while edges[-1] < len(offsets) - 1:
+        within = int(np.searchsorted(offsets, offsets[edges[-1]] + chunk, side="right")) - 1
+        edges.append(max(within, edges[-1] + 1))
+    return edges
+
+
+def _network(model: str) -> _Network:
+    path = _path(model)
+    about = path.stat()
+    return _load(path, about.st_mtime_ns, about.st_size)
+
+
+def _path(model: str) -> Path:
+    """Return where a model lies."""
+    if model.endswith(MODEL_SUFFIX):
+        path = Path(model).expanduser().resolve()
+        if not path.is_file():
+            raise UnreadableFileError(f"there is no model {path}: give the path of an .onnx file.")
+        return path
+    shipped = {path.stem: path for path in sorted(MODELS.glob(f"*{MODEL_SUFFIX}"))}
+    if model not in shipped:
+        raise UnreadableFileError(
+            f"there is no shipped model '{model}' (there are: {', '.join(shipped) or 'none'}): give one of these or "
+            "the path of an .onnx file."
+        )
+    return shipped[model]
+
+
+@lru_cache(maxsize=8)
+def _load(path: Path, _modified: int, _size: int) -> _Network:
+    """Load a model once a process; a file that changed is another one."""
+    onnxruntime.disable_telemetry_events()
+    options = onnxruntime.SessionOptions()
+    # Parallel means several chunks at once (`over_crossings`), each in one thread.
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    # A plan for each shape seen would hold memory, and no two chunks have one shape. The arena stays: without it
+    # threads wait for the kernel to map the same memory again and again, and two are hardly faster than one.
+    options.enable_mem_pattern = False
+    with _one_sentence(f"{path} is no model that ONNX Runtime can load", _REMEDY):
+        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    return _Network(_card(path, session), session)
+
+
+@contextmanager
+def _one_sentence(what: str, remedy: str) -> Iterator[None]:
+    """Turn what ONNX Runtime raises, which has no class of its own, into one sentence."""
+    try:
+        yield
+    except Exception as problem:
+        reason = str(problem).partition("\n")[0]
+        raise UnreadableFileError(f"{what} ({reason}): {remedy}.") from None
+
+
+def _card(path: Path, session: Any) -> ModelCard:
+    """Return the card of a model after checking that it is whole and fits the graph."""
+    about = session.get_modelmeta().custom_metadata_map
+    missing = [key for key in ("schema", "schema_hash", "settings") if key not in about]
+    if missing:
+        raise UnreadableFileError(f"model {path} does not say its {missing[0]}: {_REMEDY}.")
+    try:
+        schema = FeatureSchema.from_json(about["schema"])
+        settings = dict(json.loads(about["settings"]))
+        cards, training = (dict(json.loads(about.get(key, "{}"))) for key in ("cards", "training"))
+        k = int(settings["k"])
+        difference = float(about["largest_difference"]) if "largest_difference" in about else None
+    except (ValueError, TypeError, KeyError):
+        raise UnreadableFileError(f"model {path} has unreadable metadata: {_REMEDY}.") from None
+    if schema.hash() != about["schema_hash"]:
+        raise UnreadableFileError(
+            f"model {path} was made for a feature schema of hash {about['schema_hash']}, the one in it has "
+            f"{schema.hash()}: {_REMEDY}."
+        )
+    local = _check_graph(path, session, len(schema), k)
+    version = about.get("version", "")
+    return ModelCard(path, schema, schema.hash(), settings, k, local, cards, training, version, difference)
+
+
+def _check_graph(path: Path, session: Any, n_features: int, k: int) -> bool:
+    """Make sure that inputs and outputs are those of `hardscatter.nets.export`; tell whether there are queries."""
+    inputs, outputs = (_shapes(nodes) for nodes in (session.get_inputs(), session.get_outputs()))
+    local = "queries" in inputs
+    wanted = {
+        "features": f"tensor(float) (any, {n_features})",
+        "coordinates": "tensor(float) (any, 3)",
+        "neighbours": f"tensor(int64) (any, {k})",
+        **({"queries": "tensor(int64) (any)"} if local else {}),
+    }
+    _check_same(path, "takes", inputs, wanted)
+    _check_same(path, "gives", outputs, {"weights": "tensor(float) (any)"})
+    return local
+
+
+def _shapes(nodes: Any) -> dict[str, str]:
+    """Return type and shape of inputs or outputs by name, as text; a length that is free is "any"."""
+    return {
+        node.name: f"{node.type} ({', '.join(str(n) if isinstance(n, int) else 'any' for n in node.shape)})"
+        for node in nodes
+    }
+
+
+def _check_same(path: Path, verb: str, found: Mapping[str, str], wanted: Mapping[str, str]) -> None:
+    if found != wanted:
+        lists = (", ".join(f"{name}: {shape}" for name, shape in these.items()) for these in (found, wanted))
+        raise UnreadableFileError("model {} {} {} instead of {}: {}.".format(path, verb, *lists, _REMEDY))

@@ -1,0 +1,137 @@
+"""Measure methods on the final test samples and write the tables of a page.
+
+    python tools/measure_methods.py docs/total.md --methods puppi supervised total:paper --delphes FOLDER
+
+Samples: 500 crossings each of five processes, seed 303, mean pileup 140 from 50 000 collisions, made once and kept
+in the folder `--samples`; and the packed Delphes samples in the folder `--delphes`, if given. Their collisions are
+nobody's training or tuning. All numbers go to PAGE.json beside the page; the page's text between the markers
+``<!-- measured -->`` and ``<!-- end -->`` is replaced by the tables.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import hardscatter as hs
+from hardscatter.metrics import evaluate
+from hardscatter.report.terminal import progress
+from hardscatter.threads import threads
+
+PROCESSES = ("ttbar-semileptonic", "qcd", "zprime-tt", "wjets", "vbf-h-invisible")
+SEED, PILEUP, N_MINBIAS = 303, 140, 50_000
+DELPHES = {"Delphes, ttbar-semileptonic": "delphes_ttsl_pu140.npz", "Delphes, zprime-tt": "delphes_zprime_pu140.npz"}
+
+# Column: quantity, statistic, heading.
+DESIGN_COLUMNS = (
+    ("ak4_central.pt", "resolution", "central jets δ/(1+med)"),
+    ("ak4_central.pt", "median", "median"),
+    ("ak4_central.pt", "gap", "gap"),
+    ("ak4_forward.pt", "resolution", "forward jets"),
+    ("ak4_forward.pt", "gap", "gap"),
+    ("ak8.mass", "resolution", "AK8 mass"),
+    ("ak8.mass", "gap", "gap"),
+    ("ak8.tau32", "delta", "τ32 δ"),
+    ("met", "delta", "missing momentum δ [GeV]"),
+    ("met", "slope", "slope"),
+    ("met", "gap", "gap"),
+)
+TALK_COLUMNS = (
+    ("talk_ak4.pt", "delta", "AK4 pt δ"),
+    ("talk_ak4.pt", "improvement", "better than PUPPI by"),
+    ("talk_ak8.mass", "delta", "AK8 mass δ"),
+    ("talk_ak8.mass", "improvement", "better by"),
+    ("talk_ak8.tau32", "delta", "τ32 δ"),
+    ("talk_met", "delta", "relative missing momentum δ"),
+    ("talk_met", "improvement", "better by"),
+)
+
+Columns = tuple[tuple[str, str, str], ...]
+
+
+def sample(process: str, folder: Path, n: int) -> Path:
+    """Return a test sample, made if it is not there."""
+    path = folder / f"{process}-{PILEUP}-{SEED}-{n}.parquet"
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        hs.simulate_file(
+            process, path, n, pileup=PILEUP, seed=SEED, n_minbias=N_MINBIAS, workers=threads()
+        )  # fmt: skip
+    return path
+
+
+def measure(path: Path, methods: list[str], entries: int | None, weighted: Path) -> dict[str, Any]:
+    """Return the tables of a sample, by definition."""
+    hs.mitigate_file(path, weighted, methods, entries=entries, overwrite=True)
+    tables = {}
+    for definition in ("design", "talk"):
+        with progress(f"{path.name}, {definition}", entries or 0) as advance:
+            tables[definition] = evaluate(weighted, definition=definition, on_events=advance).table.to_dict()
+    return tables
+
+
+def markdown(title: str, table: dict[str, Any], columns: Columns) -> list[str]:
+    """Return one table of a page, columns that say something only; nothing if there are none."""
+    estimates, sizes = table["estimates"], table["sizes"]
+    shown = [
+        (quantity, statistic, heading)
+        for quantity, statistic, heading in columns
+        if sizes.get(quantity, 0) >= 100 and any(statistic in values.get(quantity, {}) for values in estimates.values())
+    ]
+    if not shown:
+        return []
+    counts = ", ".join(f"{quantity} {sizes[quantity]}" for quantity in dict.fromkeys(column[0] for column in shown))
+    lines = [
+        f"**{title}**, {table['n_events']} crossings ({counts})",
+        "",
+        "| method | " + " | ".join(heading for *_, heading in shown) + " |",
+        "|---|" + "---|" * len(shown),
+    ]
+    for method, values in estimates.items():
+        cells = [cell(values.get(quantity, {}).get(statistic)) for quantity, statistic, _ in shown]
+        lines.append(f"| {method} | " + " | ".join(cells) + " |")
+    return [*lines, ""]
+
+
+def cell(estimate: dict[str, float] | None) -> str:
+    """Write a number with its error."""
+    if estimate is None or not math.isfinite(estimate["value"]):
+        return "–"
+    digits = 1 if estimate["value"] > 5 else 3 if abs(estimate["value"]) < 0.3 and estimate["error"] < 0.02 else 2
+    return f"{estimate['value']:.{digits}f} ± {estimate['error']:.{digits}f}"
+
+
+def main() -> None:
+    """Measure, and write page and numbers."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("page", type=Path)
+    parser.add_argument("--methods", nargs="+", default=["puppi", "supervised", "total:paper"])
+    parser.add_argument("--samples", type=Path, default=Path("demo_output/test_samples"))
+    parser.add_argument("--delphes", type=Path)
+    parser.add_argument("-n", type=int, default=500)
+    given = parser.parse_args()
+    results: dict[str, Any] = {}
+    weighted = given.samples / "weighted.parquet"
+    for process in PROCESSES:
+        results[process] = measure(sample(process, given.samples, given.n), given.methods, given.n, weighted)
+    for name, file in DELPHES.items() if given.delphes else ():
+        results[name] = measure(given.delphes / file, given.methods, None, weighted)
+    weighted.unlink()
+    given.page.with_suffix(".json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    lines = ["### By the design page's definitions", ""]
+    for name, tables in results.items():
+        lines += markdown(name, tables["design"], DESIGN_COLUMNS)
+    lines += ["### The talk's columns", ""]
+    for name, tables in results.items():
+        lines += markdown(name, tables["talk"], TALK_COLUMNS)
+    text = given.page.read_text(encoding="utf-8")
+    before, _, rest = text.partition("<!-- measured -->")
+    _, _, after = rest.partition("<!-- end -->")
+    given.page.write_text(before + "<!-- measured -->\n" + "\n".join(lines) + "<!-- end -->" + after, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
