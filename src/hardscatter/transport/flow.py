@@ -78,9 +78,10 @@ class LocalFlow:
         of_event = torch.repeat_interleave(torch.arange(events), offsets.diff()).to(weights.device)
         of_target = torch.repeat_interleave(torch.arange(events), target_offsets.diff()).to(weights.device)
         total = weights.new_zeros(events, dtype=torch.float64)
-        for size in self.sizes:
-            moved = torch.rand(events, 2, generator=generator, dtype=torch.float64).to(weights.device)
-            grid = _Grid(size, moved)
+        # Event by event, so that a batch costs what its events cost one by one.
+        moved = torch.rand(events, len(self.sizes), 2, generator=generator, dtype=torch.float64).to(weights.device)
+        for number, size in enumerate(self.sizes):
+            grid = _Grid(size, moved[:, number])
             here, there = grid.cells(features, of_event), grid.cells(target_features, of_target)
             known, cell = torch.unique(torch.cat([here, there]), return_inverse=True)
             cell_here, cell_there = cell[: len(here)], cell[len(here) :]

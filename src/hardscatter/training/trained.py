@@ -1,0 +1,45 @@
+"""A checkpoint as a mitigation method: for looking at a training before its export."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import awkward as ak
+import numpy as np
+import torch
+
+from hardscatter.events import Events
+from hardscatter.pileup.features import DEFAULT_SCHEMA
+from hardscatter.training.batches import inputs_of
+from hardscatter.training.run import load
+
+_AT_ONCE = 4  # crossings
+
+
+class Trained:
+    """Weights of the network in a checkpoint, w = network(features, coordinates, neighbours).
+
+    Parameters
+    ----------
+    checkpoint
+        A checkpoint, or the folder of a run: its best.
+
+    Raises
+    ------
+    UnreadableFileError
+        If it is none of ours.
+    """
+
+    def __init__(self, checkpoint: str | Path) -> None:
+        self.training, module, self.seen = load(checkpoint)
+        self._network = module.network
+
+    def weights(self, events: Events) -> ak.Array:
+        """Return jagged float32 weights in [0, 1], aligned with the candidates."""
+        parts = [np.zeros(0, dtype=np.float32)]
+        for first in range(0, len(events), _AT_ONCE):
+            part = events[first : first + _AT_ONCE]
+            inputs = inputs_of(part, DEFAULT_SCHEMA, self.training.network.k, (0.0, 0.0), np.random.default_rng(0))
+            with torch.no_grad():
+                parts.append(self._network(inputs.features, inputs.coordinates, inputs.neighbours).numpy())
+        return ak.unflatten(np.concatenate(parts), ak.num(events.candidates.pt, axis=1))
