@@ -166,7 +166,8 @@ def mitigate(
     path: File,
     output: Annotated[Path, typer.Argument(help="Where to write: .parquet or .root.")],
     method: Annotated[
-        list[str], typer.Option("--method", "-m", help="A method id, several times for several, or all.")
+        list[str],
+        typer.Option("--method", "-m", help="A method id or a model (.onnx), several times for several, or all."),
     ] = ["puppi"],  # noqa: B006  typer needs a literal and copies it
     entries: Entries = None,
     overwrite: Overwrite = False,
@@ -183,6 +184,7 @@ def mitigate(
     ```
     """
     from hardscatter.pileup import mitigate_file
+    from hardscatter.pileup.method import by_name
     from hardscatter.report.terminal import progress, say
 
     names = _method_ids(method)
@@ -191,7 +193,7 @@ def mitigate(
             path, output, names, entries=entries, step=step, overwrite=overwrite, particle_flow=particle_flow,
             on_events=advance,
         )  # fmt: skip
-    say(f"{output}: {n_events} events with weights {', '.join(names)}")
+    say(f"{output}: {n_events} events with weights {', '.join(by_name(names))}")
 
 
 @app.command()

@@ -23,6 +23,9 @@ ALL = list(methods())
 ON_TILES = ("softkiller", "softkiller-zeroing", "cs", "ics")
 MOVABLE = [method for method in ALL if method not in ON_TILES]
 
+# A network weighs charged candidates too, and learns the mirror in eta only as far as its training shows it.
+LEARNED = ("supervised", "total:paper")
+
 crossings = st.builds(toy_events, st.integers(1, 3), st.integers(4, 250), st.integers(0, 2**32 - 1))
 
 
@@ -44,7 +47,7 @@ def test_weights_are_aligned_and_in_range(method, events):
     assert ((values >= 0) & (values <= 1)).all()
 
 
-@pytest.mark.parametrize("method", [method for method in ALL if method != "none"])
+@pytest.mark.parametrize("method", [method for method in ALL if method not in ("none", *LEARNED)])
 @given(events=crossings)
 def test_charged_candidates_are_settled_by_their_vertex(method, events):
     weights = hs.mitigate(events, method)
@@ -68,7 +71,7 @@ def test_a_full_turn_changes_nothing(method, events):
     assert (np.abs(before - after) > 1e-5).mean() < 0.02  # a candidate on a tile's very edge may change tile
 
 
-@pytest.mark.parametrize("method", MOVABLE)
+@pytest.mark.parametrize("method", [method for method in MOVABLE if method not in LEARNED])
 @given(events=crossings)
 def test_mirror_in_eta_changes_nothing(method, events):
     before, after = flat(hs.mitigate(events, method)), flat(hs.mitigate(moved(events, mirror=True), method))

@@ -308,7 +308,8 @@ def test_from_the_command_line(small, tmp_path, monkeypatch, capfd):
     assert hs.read(output).weights.fields == ["small"]
     code, out, _ = run("evaluate", source, "--method", small, "--json", "--replicas", 5)
     assert code == 0
-    assert any("small" in method for method in json.loads(out)["estimates"])
+    assert list(json.loads(out)["estimates"])[0] == "small"
+    assert run("evaluate", source, "--method", small, "--replicas", 5, "--figure", tmp_path / "figure.png")[0] == 0
     code, _, err = run("mitigate", source, tmp_path / "no.root", "--method", tmp_path / "missing.onnx")
     assert code == 1
     assert "there is no model" in err

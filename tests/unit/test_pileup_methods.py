@@ -22,6 +22,7 @@ from hardscatter.pileup.softkiller_zeroing import SoftKillerZeroing
 from helpers import toy_events
 
 ALL = list(registry.methods())
+LEARNED = ("supervised", "total:paper")
 
 
 def one(pt=5.0, eta=0.1, charge=0, vertex=-1, **more):
@@ -53,6 +54,8 @@ def test_no_events_and_empty_events(method):
 def test_one_particle_has_a_defined_weight(method, charge, vertex):
     weight = float(hs.mitigate(one(charge=charge, vertex=vertex), method)[0, 0])
     assert 0 <= weight <= 1
+    if method in LEARNED:  # weigh charged candidates too
+        return
     if charge and vertex == 0:
         assert weight == 1
     if charge and vertex > 0:
@@ -76,7 +79,7 @@ def test_no_vertex_found(method):
     assert np.isfinite(weights).all()
 
 
-@pytest.mark.parametrize("method", ALL)
+@pytest.mark.parametrize("method", [method for method in ALL if method not in LEARNED])
 def test_minimal_fields_are_enough_and_the_full_ones_change_nothing_else(method):
     full, minimal = toy_events(3), toy_events(3, minimal=True)
     assert ak.array_equal(hs.mitigate(full, method), hs.mitigate(minimal, method))

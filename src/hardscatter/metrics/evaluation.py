@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import awkward as ak
 
@@ -15,6 +15,7 @@ from hardscatter.metrics.definitions import DESIGN, Definition, definition_of
 from hardscatter.metrics.observations import Observations, join
 from hardscatter.metrics.resolution import LEAST_REPLICAS, ResolutionTable, against_no_pileup, observe_all, summarise
 from hardscatter.pileup import mitigate, one_of_each
+from hardscatter.pileup.method import by_name
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,8 @@ class Evaluation:
     table: ResolutionTable
     paired: ResolutionTable | None = None
     """The same against the paired crossings without pileup, if they were given."""
+    methods: Mapping[str, str] = field(default_factory=dict)
+    """The method ids and model files that were asked for, by the name of their weights."""
 
 
 def evaluate(
@@ -46,8 +49,8 @@ def evaluate(
     path
         The file.
     names
-        Method ids or names of stored weights, which go first; None: the stored weights, or one of each method if
-        the file has none.
+        Names of stored weights, which go first, method ids, or paths of trained models (``….onnx``), whose row gets
+        the stem of the file; None: the stored weights, or one of each method if the file has none.
     entries, step, particle_flow
         As for `hardscatter.iterate`.
     paired
@@ -65,7 +68,7 @@ def evaluate(
     if replicas < LEAST_REPLICAS:
         raise SettingsError(f"{replicas} bootstrap replicas give no error: take at least {LEAST_REPLICAS}.")
     definition = definition_of(definition)
-    chosen = [names] if isinstance(names, str) else names
+    chosen = by_name([names] if isinstance(names, str) else names or [])
     partners = None
     if paired is not None:
         _check_pairs(path, paired)
@@ -73,7 +76,7 @@ def evaluate(
     seen: list[dict[str, Observations]] = []
     against: list[dict[str, Observations]] = []
     for events in iterate(path, step, entries, particle_flow=particle_flow):
-        weights = {name: weights_of(events, name) for name in chosen or _default_names(events)}
+        weights = {name: weights_of(events, method) for name, method in (chosen or _defaults(events)).items()}
         seen.append(observe_all(events, weights, definition))
         if partners is not None:
             against.append(observe_all(against_no_pileup(events, next(partners)), weights, definition))
@@ -86,6 +89,7 @@ def evaluate(
         observations,
         summarise(observations, replicas=replicas),
         summarise(_joined(against), replicas=replicas) if against else None,
+        chosen,
     )
 
 
@@ -107,7 +111,5 @@ def _check_pairs(path: str | os.PathLike[str], paired: str | os.PathLike[str]) -
         )
 
 
-def _default_names(events: Events) -> list[str]:
-    if events.has("weights"):
-        return list(events.weights.fields)
-    return one_of_each()
+def _defaults(events: Events) -> dict[str, str]:
+    return {name: name for name in (events.weights.fields if events.has("weights") else one_of_each())}

@@ -77,6 +77,10 @@ _CATALOGUE = (
           "hardscatter.pileup.constituent_subtraction:ConstituentSubtraction"),
     Entry("ics", "constituent subtraction in two passes", "arXiv:1905.03470",
           "hardscatter.pileup.iterative_constituent_subtraction:IterativeConstituentSubtraction"),
+    Entry("supervised", "graph attention network trained on the hard fraction", "ABCNet, arXiv:2001.05311",
+          "hardscatter.pileup.learned:SUPERVISED"),
+    Entry("total:paper", "TOTAL as published: graph attention network, sliced Wasserstein loss", "arXiv:2211.02029",
+          "hardscatter.pileup.learned:TOTAL_PAPER"),
 )  # fmt: skip
 
 

@@ -75,7 +75,7 @@ def draw(path: str | Path, entry: int, evaluation: Evaluation, *, particle_flow:
     """Draw the page for one crossing of the file that was evaluated; the arguments are those of the evaluation."""
     event = read(path, (entry, entry + 1), particle_flow=particle_flow)
     after = next((name for name in _AFTER if name in evaluation.observations), next(iter(evaluation.observations)))
-    weights = perfect_weights(event) if after == PERFECT else weights_of(event, after)
+    weights = perfect_weights(event) if after == PERFECT else weights_of(event, evaluation.methods.get(after, after))
     return first_light(event, weights, after, evaluation.observations, evaluation.table)
 
 

@@ -22,6 +22,8 @@ COLOURS = {
     "softkiller-zeroing": "#e76300",
     "cs": "#a96b59",
     "ics": "#b9ac70",
+    "supervised": "#1845fb",
+    "total:paper": "#c849a9",
     "total": "#bd1f01",
     "perfect": "#000000",
 }
@@ -38,6 +40,8 @@ LABELS = {
     "softkiller-zeroing": "SoftKiller + zeroing",
     "cs": "Constituent Subtraction",
     "ics": "Iterative CS",
+    "supervised": "supervised",
+    "total:paper": "TOTAL (as published)",
     "total": "TOTAL",
     "perfect": "perfect weights",
 }

@@ -22,6 +22,7 @@ _Whole = Annotated[int, Field(ge=1)]
 _Share = Annotated[float, Field(ge=0, le=1)]
 _Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 _NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+_Names = Annotated[tuple[str, ...], Field(min_length=1)]
 _Seed = Annotated[int, Field(ge=0, lt=2**31)]
 
 
@@ -41,8 +42,8 @@ class Crossings:
         Collisions in the library of each process, and in that of pileup.
     """
 
-    processes: tuple[str, ...] = ("qcd", "ttbar-dileptonic", "vbf-h-invisible")
-    cards: tuple[str, ...] = ("cms-phase2", "delphes-phase2")
+    processes: _Names = ("qcd", "ttbar-dileptonic", "vbf-h-invisible")
+    cards: _Names = ("cms-phase2", "delphes-phase2")
     pileup: str = "140"
     seed: _Seed = 101
     n_hard: _Whole = 6_000

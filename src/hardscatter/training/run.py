@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import math
-import signal
 import sys
 import time
 import warnings
@@ -127,9 +126,9 @@ def load(checkpoint: str | Path) -> tuple[Training, Weighing, dict[str, Any]]:
         module = Weighing(training)
         module.load_state_dict(state["state_dict"])
         rounds, devices = int(state["epoch"]) + 1, int(state.get("devices", 1))
-    except SettingsError:
-        raise
     except Exception as problem:  # torch and pickle raise what they like
+        if isinstance(problem, SettingsError) and (home / CONFIGURATION).is_file():
+            raise
         raise UnreadableFileError(
             f"{path} is no checkpoint of a training with its {CONFIGURATION} beside it: give the folder of a run."
         ) from problem
@@ -180,12 +179,10 @@ def _trainer(
 
 def _fit(trainer: lightning.Trainer, module: Weighing, data: CrossingData, last: Path | None) -> None:
     """Train; a Ctrl-C stays one."""
-    handler = signal.getsignal(signal.SIGINT)
     try:
         trainer.fit(module, data, ckpt_path=last, weights_only=True)
     except SystemExit as stop:
-        if isinstance(stop.__context__, KeyboardInterrupt):  # Lightning makes an exit of it, and ignores all later ones
-            signal.signal(signal.SIGINT, handler)
+        if isinstance(stop.__context__, KeyboardInterrupt):  # Lightning makes an exit with code 1 of it
             raise KeyboardInterrupt from None
         raise
 

@@ -18,7 +18,7 @@ from hardscatter.errors import SettingsError
 from hardscatter.transport.costs import delta_r, with_envelope
 from hardscatter.transport.ragged import check_pair, stack_events, weighted_clouds
 
-MAX_PAIRS = 100_000
+MAX_PAIRS = 300_000
 """Largest n × m that is solved: 300 × 300 takes 0.6 s, and time grows faster than the number of pairs."""
 
 
