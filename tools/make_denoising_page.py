@@ -39,6 +39,7 @@ BEGIN, END = "<!-- numbers: begin (tools/make_denoising_page.py) -->", "<!-- num
 TEST, TUNING = 303, 304
 PROCESSES = {"ttbar-semileptonic": "tt̄, one lepton (not in the training)", "qcd": "QCD jets"}
 STUDIES = Definition("noise", DESIGN.jets[:2], DESIGN.met, ())
+BARREL, ENDCAP = (0.0, 1.4), (1.6, 2.9)  # |eta|, away from the edges where σ changes
 METHODS = {
     "none": ("no cut", COLOURS["none"]),
     "pt": (r"cut on $p_\mathrm{T}$", COLOURS["softkiller"]),
@@ -166,7 +167,7 @@ def _photons(sample: Sample, low: float, high: float) -> tuple[NDArray[np.bool_]
 
 def _spectrum(ax: Axes, sample: Sample, weights: ak.Array, noise: Noise) -> None:
     energy, weight = flat(sample.noisy.candidates.energy, np.float64), flat(weights, np.float64)
-    made, real = _photons(sample, 0.0, 1.5)
+    made, real = _photons(sample, *BARREL)
     sigma = noise.electromagnetic.sigma[0]
     edges = np.geomspace(noise.threshold * sigma, 30.0, 45)
     per = len(sample.noisy) * np.diff(np.log(edges))
@@ -184,7 +185,7 @@ def _spectrum(ax: Axes, sample: Sample, weights: ak.Array, noise: Noise) -> None
             label=r"noise $\times$ weight")  # fmt: skip
     ax.set(xscale="log", yscale="log", xlim=(edges[0], edges[-1]), ylim=(0.3, 3e4))
     ax.set_xticks([1, 2, 5, 10, 20], ["1", "2", "5", "10", "20"])
-    ax.set_xlabel(r"energy of photon candidates, $|\eta|<1.5$ [GeV]")
+    ax.set_xlabel(rf"energy of photon candidates, $|\eta|<{BARREL[1]}$ [GeV]")
     ax.set_ylabel(r"candidates per crossing / $\Delta\,\ln E$")
     ax.legend(loc="upper right")
 
@@ -193,7 +194,7 @@ def _turn_on(ax: Axes, sample: Sample, weights: ak.Array, cuts: Cuts, noise: Noi
     ratio, weight = flat(sample.significance), flat(weights, np.float64)
     edges = np.arange(noise.threshold, 8.01, 0.25)
     centre = 0.5 * (edges[1:] + edges[:-1])
-    for (low, high), marker, shade in (((0.0, 1.5), "o", 1.0), ((1.5, 3.0), "s", 0.55)):
+    for (low, high), marker, shade in ((BARREL, "o", 1.0), (ENDCAP, "s", 0.55)):
         made, real = _photons(sample, low, high)
         for chosen, style, name in ((real, "full", "particles"), (made, "none", "noise")):
             counts, _ = np.histogram(ratio[chosen], edges)
