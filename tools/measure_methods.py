@@ -5,7 +5,8 @@
 Samples: 300 crossings each of four processes, seed 303, mean pileup 140 from 50 000 collisions, made once and kept
 in the folder `--samples`; and the packed Delphes samples in the folder `--delphes`, if given. Their collisions are
 nobody's training or tuning. All numbers go to PAGE.json beside the page; the page's text between the markers
-``<!-- measured -->`` and ``<!-- end -->`` is replaced by the tables.
+``<!-- measured -->`` and ``<!-- end -->`` is replaced by the tables, and so are the results in the cards of shipped
+models.
 """
 
 from __future__ import annotations
@@ -51,6 +52,9 @@ TALK_COLUMNS = (
 
 Columns = tuple[tuple[str, str, str], ...]
 
+LEAST = 60
+"""Fewer jets or crossings make no row of a table."""
+
 
 def sample(process: str, folder: Path, n: int) -> Path:
     """Return a test sample, made if it is not there."""
@@ -79,7 +83,8 @@ def markdown(title: str, table: dict[str, Any], columns: Columns) -> list[str]:
     shown = [
         (quantity, statistic, heading)
         for quantity, statistic, heading in columns
-        if sizes.get(quantity, 0) >= 100 and any(statistic in values.get(quantity, {}) for values in estimates.values())
+        if sizes.get(quantity, 0) >= LEAST
+        and any(statistic in values.get(quantity, {}) for values in estimates.values())
     ]
     if not shown:
         return []
@@ -94,6 +99,34 @@ def markdown(title: str, table: dict[str, Any], columns: Columns) -> list[str]:
         cells = [cell(values.get(quantity, {}).get(statistic)) for quantity, statistic, _ in shown]
         lines.append(f"| {method} | " + " | ".join(cells) + " |")
     return [*lines, ""]
+
+
+CARD_COLUMNS = tuple(column for column in DESIGN_COLUMNS if column[0] != "ak8.tau32")
+MODELS = {"supervised": "supervised", "total:paper": "total-paper"}
+
+
+def write_card(card: Path, results: dict[str, Any], method: str, page: Path) -> None:
+    """Put a section with the results of a method into the card of its model, before its settings."""
+    lines = [
+        "## Results",
+        "",
+        f"Gap: 0 for PUPPI (`puppi:cms-phase2`), 1 for perfect weights; errors are bootstraps. See {page}.",
+        "",
+        "| sample | crossings | " + " | ".join(heading for *_, heading in CARD_COLUMNS) + " |",
+        "|---|---|" + "---|" * len(CARD_COLUMNS),
+    ]
+    for name, tables in results.items():
+        table = tables["design"]
+        values, sizes = table["estimates"][method], table["sizes"]
+        cells = [
+            cell(values.get(quantity, {}).get(statistic)) if sizes.get(quantity, 0) >= LEAST else "–"
+            for quantity, statistic, _ in CARD_COLUMNS
+        ]
+        lines.append(f"| {name} | {table['n_events']} | " + " | ".join(cells) + " |")
+    text = card.read_text(encoding="utf-8")
+    before, _, settings = text.partition("## Settings")
+    before = before.partition("## Results")[0]
+    card.write_text(before + "\n".join(lines) + "\n\n## Settings" + settings, encoding="utf-8")
 
 
 def cell(estimate: dict[str, float] | None) -> str:
@@ -112,15 +145,24 @@ def main() -> None:
     parser.add_argument("--samples", type=Path, default=Path("demo_output/test_samples"))
     parser.add_argument("--delphes", type=Path)
     parser.add_argument("-n", type=int, default=300)
+    parser.add_argument("--again", action="store_true", help="write the tables of the numbers that are there")
     given = parser.parse_args()
     results: dict[str, Any] = {}
-    weighted = given.samples / "weighted.parquet"
-    for process in PROCESSES:
-        results[process] = measure(sample(process, given.samples, given.n), given.methods, given.n, weighted)
-    for name, file in DELPHES.items() if given.delphes else ():
-        results[name] = measure(given.delphes / file, given.methods, None, weighted)
-    weighted.unlink()
-    given.page.with_suffix(".json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    numbers = given.page.with_suffix(".json")
+    if given.again:
+        results = json.loads(numbers.read_text(encoding="utf-8"))
+    else:
+        weighted = given.samples / "weighted.parquet"
+        for process in PROCESSES:
+            results[process] = measure(sample(process, given.samples, given.n), given.methods, given.n, weighted)
+        for name, file in DELPHES.items() if given.delphes else ():
+            results[name] = measure(given.delphes / file, given.methods, None, weighted)
+        weighted.unlink()
+        numbers.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    models = Path(__file__).parents[1] / "src" / "hardscatter" / "pileup" / "models"
+    for method, model in MODELS.items():
+        if all(method in tables["design"]["estimates"] for tables in results.values()):
+            write_card(models / f"{model}.md", results, method, given.page)
     lines = ["### By the design page's definitions", ""]
     for name, tables in results.items():
         lines += markdown(name, tables["design"], DESIGN_COLUMNS)

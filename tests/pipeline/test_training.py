@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import awkward as ak
@@ -31,6 +32,7 @@ from hardscatter.training.configuration import Crossings, NoisyCrossings, save_c
 from hardscatter.training.curves import draw  # noqa: E402
 from hardscatter.training.data import CrossingBatches  # noqa: E402
 from hardscatter.training.export import export  # noqa: E402
+from hardscatter.training.objectives import resolved  # noqa: E402
 from small_trainings import SMALL, batch, small  # noqa: E402
 
 HERE = Machine(accelerator="cpu", workers=0)
@@ -156,9 +158,16 @@ def test_batches_have_their_size_and_their_number_says_which(crossings):
 # What a training writes
 
 
+def full(training):
+    """Write out the defaults of every loss, as a run does."""
+    return replace(training, objective=resolved(training.objective))
+
+
 def test_a_training_leaves_all_that_is_needed(whole):
     assert files(whole) == ["best.ckpt", "history.jsonl", "last.ckpt", "snapshots/round-0002.ckpt", "training.yaml"]
-    assert load_configuration(whole / "training.yaml") == small()
+    written = load_configuration(whole / "training.yaml")  # with the defaults of every loss
+    assert written == full(small())
+    assert written.objective[1].settings["mass_penalty"] == 1.0
     rounds = history(whole)
     assert [line["round"] for line in rounds] == [1, 2, 3]
     assert [line["crossings"] for line in rounds] == [4, 8, 12]
@@ -173,8 +182,8 @@ def test_a_training_leaves_all_that_is_needed(whole):
         assert line["version"] == hs.__version__
     assert not equal(whole / "last.ckpt", whole / "snapshots" / "round-0002.ckpt")
     training, module, seen = load(whole / "snapshots" / "round-0002.ckpt")
-    assert training == small()
-    assert seen == {"round": 2, "crossings": 8}
+    assert training == full(small())
+    assert seen == {"round": 2, "crossings": 8, "precision": "32-true"}
     assert not module.training
 
 
@@ -244,7 +253,7 @@ def test_every_packaged_configuration_trains(name, tmp_path):
         changes += [f"data.pileup={pileup}", "data.n_minbias=60", "validation.n_minbias=60"]
     train(load_configuration(name, changes), tmp_path / "run", HERE)
     _, module, seen = load(tmp_path / "run")
-    assert seen == {"round": 1, "crossings": 1}
+    assert seen == {"round": 1, "crossings": 1, "precision": "32-true"}
     assert all(torch.isfinite(parameter).all() for parameter in module.parameters())
 
 
@@ -259,7 +268,7 @@ def test_noise_instead_of_pileup(tmp_path):
     training = small(data={"noise": {}, "pileup": 0})
     assert isinstance(training.data, NoisyCrossings)
     train(training, tmp_path, HERE)
-    assert load(tmp_path)[0] == training
+    assert load(tmp_path)[0] == full(training)
 
 
 # Going on
@@ -470,8 +479,8 @@ def test_a_model_says_all_that_made_it(whole, tmp_path):
     assert about["name"] == "small"
     assert about["version"] == hs.__version__
     assert about["schema_hash"] == DEFAULT_SCHEMA.hash()
-    assert json.loads(about["training"]) == small().to_dict()
-    assert json.loads(about["seen"]) == {"round": best, "crossings": 4 * best}
+    assert json.loads(about["training"]) == full(small()).to_dict()
+    assert json.loads(about["seen"]) == {"round": best, "crossings": 4 * best, "precision": "32-true"}
     assert json.loads(about["cards"]) == {"cms-phase2": load_card("cms-phase2").hash()}
     assert float(about["largest_difference"]) < 1e-5
     text = card.read_text()

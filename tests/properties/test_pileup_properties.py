@@ -24,7 +24,7 @@ ON_TILES = ("softkiller", "softkiller-zeroing", "cs", "ics")
 MOVABLE = [method for method in ALL if method not in ON_TILES]
 
 # A network weighs charged candidates too, and learns the mirror in eta only as far as its training shows it.
-LEARNED = ("supervised", "total:paper")
+LEARNED = ("supervised", "total", "total:paper")
 
 crossings = st.builds(toy_events, st.integers(1, 3), st.integers(4, 250), st.integers(0, 2**32 - 1))
 

@@ -308,7 +308,7 @@ def test_from_the_command_line(small, tmp_path, monkeypatch, capfd):
     assert hs.read(output).weights.fields == ["small"]
     code, out, _ = run("evaluate", source, "--method", small, "--json", "--replicas", 5)
     assert code == 0
-    assert list(json.loads(out)["estimates"])[0] == "small"
+    assert next(iter(json.loads(out)["estimates"])) == "small"
     assert run("evaluate", source, "--method", small, "--replicas", 5, "--figure", tmp_path / "figure.png")[0] == 0
     code, _, err = run("mitigate", source, tmp_path / "no.root", "--method", tmp_path / "missing.onnx")
     assert code == 1

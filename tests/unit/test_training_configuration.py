@@ -37,7 +37,7 @@ def test_the_published_method_has_the_published_sizes():
     assert (sliced.loss.slices, sliced.loss.scale) == (128, 1000.0)
     assert sliced.loss.features == ("eta", "phi", "log_pt", "scaled_log_energy")
     assert met.loss.scale == 1e-3  # GeV⁻²: λ = 1e-6 relative to an unscaled distance
-    assert all(factor == 1.0 for factor, _ in Sum.of(training.objective).terms.values())
+    assert [factor for factor, _ in Sum.of(training.objective).terms.values()] == [1.0, 100.0]  # λ: docs/total.md
     assert 100_000 < sum(parameter.numel() for parameter in make_network(training).parameters()) < 120_000
 
 

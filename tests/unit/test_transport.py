@@ -344,9 +344,9 @@ def test_energy_movers_gradients_are_exact():
 
 
 def test_exact_transport_has_limits():
-    mass = torch.ones(320)
-    with pytest.raises(SettingsError, match="320 × 320"):
-        exact_transport(torch.zeros(320, 320), mass, mass)
+    mass = torch.ones(600)
+    with pytest.raises(SettingsError, match="600 × 600"):
+        exact_transport(torch.zeros(600, 600), mass, mass)
     with pytest.raises(SettingsError, match="equal totals"):
         exact_transport(torch.zeros(2, 2), mass[:2], 2 * mass[:2])
 

@@ -38,7 +38,7 @@ def gather_sum(values: Tensor, index: Tensor, weights: Tensor) -> Tensor:
     if torch.compiler.is_exporting() or len(values) == 0:
         return torch.matmul(weights[:, None, :], take(values, index)).squeeze(1)
     if values.device.type != "cpu":
-        return embedding_bag(index, values, mode="sum", per_sample_weights=weights)
+        return embedding_bag(index, values.float(), mode="sum", per_sample_weights=weights.float())
     return _GatherSum.apply(values, index, weights)  # type: ignore[no-any-return, no-untyped-call]
 
 

@@ -79,9 +79,14 @@ _CATALOGUE = (
           "hardscatter.pileup.iterative_constituent_subtraction:IterativeConstituentSubtraction"),
     Entry("supervised", "graph attention network trained on the hard fraction", "ABCNet, arXiv:2001.05311",
           "hardscatter.pileup.learned:SUPERVISED"),
+    Entry("total", "the same as total:paper", "arXiv:2211.02029", "hardscatter.pileup.learned:TOTAL_PAPER"),
     Entry("total:paper", "TOTAL as published: graph attention network, sliced Wasserstein loss", "arXiv:2211.02029",
           "hardscatter.pileup.learned:TOTAL_PAPER"),
 )  # fmt: skip
+
+
+_ALIASES = ("puppi:cms-phase2", "total")
+"""The same as another, and so left out of "all"."""
 
 
 def methods() -> dict[str, Entry]:
@@ -99,7 +104,7 @@ def methods() -> dict[str, Entry]:
 
 def one_of_each() -> list[str]:
     """Return the ids of our own methods, aliases left out: what "all" means."""
-    return [entry.id for entry in _CATALOGUE if entry.id != "puppi:cms-phase2"]
+    return [entry.id for entry in _CATALOGUE if entry.id not in _ALIASES]
 
 
 def get_method(method: str | Method) -> Method:

@@ -68,7 +68,7 @@ class Network:
     """Sizes of the network: `hardscatter.nets.PUNetworkSettings` without the number of features."""
 
     k: _Whole = 20
-    encoder: tuple[_Whole, ...] = (128, 64)
+    encoder: Annotated[tuple[_Whole, ...], Field(min_length=1)] = (128, 64)
     blocks: _Whole = 2
     dense: tuple[_Whole, ...] = (128,)
     head: tuple[_Whole, ...] = (256, 128)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from hardscatter.detector import load_card
 from hardscatter.errors import SettingsError, UnwritableFileError
 from hardscatter.nets.export import export_onnx
 from hardscatter.pileup.features import DEFAULT_SCHEMA
-from hardscatter.training.objectives import SUPERVISED
+from hardscatter.training.objectives import SUPERVISED, resolved
 from hardscatter.training.run import load
 
 
@@ -61,6 +62,7 @@ def export(
         if path.exists() and not overwrite:
             raise UnwritableFileError(f"{path} exists: take another name or --overwrite.")
     training, module, seen = load(checkpoint)
+    training = replace(training, objective=resolved(training.objective))
     cards = {name: load_card(name).hash() for name in training.data.cards}
     about = {
         "name": training.name,
@@ -100,13 +102,27 @@ def model_card(training: dict[str, Any], seen: dict[str, Any], cards: dict[str, 
         f"| objective | {objective} |",
         f"| training sample | own collisions: {', '.join(data['processes'])}, {data['n_hard']} each; "
         f"seed {data['seed']}, pileup {data['pileup']} from {data['n_minbias']} collisions |",
+        *(
+            ["| noise | electronic noise of the calorimeter is what is removed: settings below |"]
+            if "noise" in data
+            else []
+        ),
         f"| detector cards | {', '.join(f'{name} ({code})' for name, code in cards.items())} |",
         f"| seen | {seen['crossings']} crossings in {seen['round']} rounds of at most {length['rounds']} |",
+        f"| precision | {seen['precision']} |",
         f"| features | {len(DEFAULT_SCHEMA)} columns, schema {DEFAULT_SCHEMA.hash()} |",
         f"| seed of the network | {training['seed']} |",
         f"| size | {size / 1e6:.2f} MB |",
         f"| ONNX Runtime against torch | largest difference {largest:.2g} |",
         f"| hardscatter | {__version__} |",
+        "",
+        "## Known limits",
+        "",
+        f"- Seen in training: pileup {data['pileup']}, the processes and detectors above. Elsewhere: measure first.",
+        "- One training with one seed; how much another would scatter is not known.",
+        "- Simulation decides what the weights mean: nothing here was trained on, or calibrated with, data.",
+        f"- Fields that a file may lack were missing in {training['missing']['field']:.0%} of the crossings each, "
+        f"all of them in {training['missing']['everything']:.0%}.",
         "",
         "## Settings",
         "",

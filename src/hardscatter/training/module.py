@@ -10,6 +10,8 @@ import lightning
 import torch
 from torch import Tensor
 
+from hardscatter import __version__
+from hardscatter.detector import load_card
 from hardscatter.nets import ABCNet, PUNetworkSettings
 from hardscatter.pileup.features import DEFAULT_SCHEMA
 from hardscatter.training.batches import Batch
@@ -68,8 +70,11 @@ class Weighing(lightning.LightningModule):
         self.log_dict(named, on_step=False, on_epoch=True, batch_size=size, sync_dist=True)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add what a resumption must know before it begins."""
+        """Add what made the checkpoint, and what a resumption must know before it begins."""
         trainer = self.trainer
+        checkpoint["schema"], checkpoint["version"] = DEFAULT_SCHEMA.hash(), __version__
+        checkpoint["cards"] = {name: load_card(name).hash() for name in self.training_settings.data.cards}
+        checkpoint["precision"] = str(trainer.precision)
         checkpoint["devices"] = trainer.world_size
         checkpoint["finished"] = trainer.should_stop or trainer.current_epoch + 1 == trainer.max_epochs
 

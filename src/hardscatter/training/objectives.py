@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, Protocol
@@ -112,6 +113,17 @@ def make_term(term: Term) -> Objective:
     except ValidationError as problem:
         first = problem.errors()[0]
         raise SettingsError(f"{term.loss}: {'.'.join(map(str, first['loc']))}: {first['msg']}.") from None
+
+
+def resolved(terms: Sequence[Term]) -> tuple[Term, ...]:
+    """Return the terms with every default of their losses written out."""
+    full = []
+    for term in terms:
+        made: Any = make_term(term)
+        loss = made.loss if isinstance(made, Transported) else made
+        plain = json.loads(json.dumps(dataclasses.asdict(loss)))  # lists for tuples, as YAML gives them back
+        full.append(dataclasses.replace(term, settings=plain))
+    return tuple(full)
 
 
 def name_of(term: Term) -> str:

@@ -10,7 +10,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +24,13 @@ from hardscatter import __version__
 from hardscatter.detector import Fixed, Poisson, load_card
 from hardscatter.errors import SettingsError, UnreadableFileError, UnwritableFileError
 from hardscatter.generate import Generation, build
+from hardscatter.pileup.features import DEFAULT_SCHEMA
 from hardscatter.simulation import pileup_of
 from hardscatter.threads import set_threads, threads
 from hardscatter.training.configuration import Machine, Training, load_configuration, replace_text, save_configuration
 from hardscatter.training.data import CrossingData
 from hardscatter.training.module import Weighing
+from hardscatter.training.objectives import resolved
 
 CONFIGURATION, HISTORY, LAST, BEST = "training.yaml", "history.jsonl", "last.ckpt", "best.ckpt"
 MONITORED = "validation/loss"
@@ -86,6 +88,7 @@ def train(
         If the folder cannot be made.
     """
     folder, machine = Path(folder), machine or Machine()
+    training = replace(training, objective=resolved(training.objective))
     module, libraries = Weighing(training), _libraries(training)
     with _quiet():
         trainer = _trainer(training, folder, machine, on_round)
@@ -115,7 +118,8 @@ def load(checkpoint: str | Path) -> tuple[Training, Weighing, dict[str, Any]]:
     Raises
     ------
     UnreadableFileError
-        If it is none of ours. Nothing in the file is executed.
+        If it is none of ours, or was trained with other features or detector cards than this version has. Nothing in
+        the file is executed.
     """
     path = Path(checkpoint)
     path = path / BEST if path.is_dir() else path
@@ -132,8 +136,19 @@ def load(checkpoint: str | Path) -> tuple[Training, Weighing, dict[str, Any]]:
         raise UnreadableFileError(
             f"{path} is no checkpoint of a training with its {CONFIGURATION} beside it: give the folder of a run."
         ) from problem
+    here = {"schema": DEFAULT_SCHEMA.hash(), "cards": {name: load_card(name).hash() for name in training.data.cards}}
+    for what, now in here.items():  # checkpoints of the first runs do not say
+        if state.get(what, now) != now:
+            raise UnreadableFileError(
+                f"{path} was trained with other {what} ({state[what]}) than this version has ({now}): use the version "
+                f"that trained it ({state['version']})."
+            )
     length = training.length
-    seen = {"round": rounds, "crossings": rounds * length.steps * length.crossings * devices}
+    seen = {
+        "round": rounds,
+        "crossings": rounds * length.steps * length.crossings * devices,
+        "precision": state.get("precision", "not recorded"),
+    }
     return training, module.eval(), seen
 
 
