@@ -120,7 +120,7 @@ def test_two_processes_train_on_the_sum_of_their_batches(tmp_path):
     err = finished(command(folder, "--devices", 2, "--workers", 0, length=length))
     assert err.count("round 1/3") == err.count("the best checkpoint") == err.count("the learning curves") == 1
     training = small(length=length)
-    assert load(folder / "last.ckpt")[2] == {"round": 3, "crossings": 3 * 5 * 2 * 2}
+    assert load(folder / "last.ckpt")[2] == {"round": 3, "crossings": 3 * 5 * 2 * 2, "precision": "32-true"}
     assert [line["crossings"] for line in history(folder)] == [20, 40, 60]
 
     module = Weighing(training)
