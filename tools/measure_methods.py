@@ -1,6 +1,7 @@
 """Measure methods on the final test samples and write the tables of a page.
 
     python tools/measure_methods.py docs/total.md --methods puppi supervised total:paper --delphes FOLDER
+    python tools/measure_methods.py docs/past_total.md --methods puppi supervised total --delphes FOLDER
 
 Samples: 300 crossings each of four processes, seed 303, mean pileup 140 from 50 000 collisions, made once and kept
 in the folder `--samples`; and the packed Delphes samples in the folder `--delphes`, if given. Their collisions are
@@ -102,7 +103,7 @@ def markdown(title: str, table: dict[str, Any], columns: Columns) -> list[str]:
 
 
 CARD_COLUMNS = tuple(column for column in DESIGN_COLUMNS if column[0] != "ak8.tau32")
-MODELS = {"supervised": "supervised", "total:paper": "total-paper"}
+MODELS = {"supervised": "supervised", "total": "total", "total:paper": "total-paper"}
 
 
 def write_card(card: Path, results: dict[str, Any], method: str, page: Path) -> None:

@@ -26,7 +26,7 @@ _PLACES = {
     ],
     "met": ["missing_momentum"],
     "metrics": ["against_no_pileup", "evaluate", "resolution"],
-    "pileup": ["get_method", "methods", "mitigate", "mitigate_file", "perfect_weights"],
+    "pileup": ["get_method", "methods", "mitigate", "mitigate_file", "perfect_weights", "weight_errors"],
     "simulation": ["simulate", "simulate_file", "stream"],
     "threads": ["set_threads"],
 }
@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from hardscatter.pileup import mitigate as mitigate
     from hardscatter.pileup import mitigate_file as mitigate_file
     from hardscatter.pileup import perfect_weights as perfect_weights
+    from hardscatter.pileup import weight_errors as weight_errors
     from hardscatter.simulation import simulate as simulate
     from hardscatter.simulation import simulate_file as simulate_file
     from hardscatter.simulation import stream as stream

@@ -169,6 +169,9 @@ def mitigate(
         list[str],
         typer.Option("--method", "-m", help="A method id or a model (.onnx), several times for several, or all."),
     ] = ["puppi"],  # noqa: B006  typer needs a literal and copies it
+    uncertainty: Annotated[
+        bool, typer.Option("--uncertainty", help="Write the errors of the weights too, for learned methods with them.")
+    ] = False,
     entries: Entries = None,
     overwrite: Overwrite = False,
     particle_flow: ParticleFlow = None,
@@ -190,8 +193,8 @@ def mitigate(
     names = _method_ids(method)
     with progress("mitigating", _total(path, entries)) as advance:
         n_events = mitigate_file(
-            path, output, names, entries=entries, step=step, overwrite=overwrite, particle_flow=particle_flow,
-            on_events=advance,
+            path, output, names, uncertainty=uncertainty, entries=entries, step=step, overwrite=overwrite,
+            particle_flow=particle_flow, on_events=advance,
         )  # fmt: skip
     say(f"{output}: {n_events} events with weights {', '.join(by_name(names))}")
 

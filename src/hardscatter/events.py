@@ -8,6 +8,7 @@ A batch of crossings is an `Events`: a jagged record array, one record a crossin
                       known ``pdg_id``, ``d0``, ``dz``, ``d0_error``, ``dz_error`` (mm, relative to the leading
                       vertex, NaN without a track)
 ``weights``           weights computed or found so far, float32 in [0, 1], aligned with the candidates
+``weight_errors``     errors of some of these weights, under the same names, float32 in [0, 1], aligned as they are
 ``n_vertices``        reconstructed vertices, the leading one included, as the file or the caller gave it
 ``vertices``, ``rho`` what else the reconstruction knows (``vertices.z`` in mm; ``rho`` in GeV)
 ``run``, ``lumi``, ``event``, ``process``, ``pileup``   identity and provenance
@@ -57,6 +58,7 @@ _REMEDIES = {
     "n_vertices": "pass n_vertices= to hs.from_candidates (the number of reconstructed vertices of each event)",
     "truth": "truth exists only in simulation; use a file that holds it or pass truth= to hs.from_candidates",
     "weights": "compute some with hs.mitigate and store them with hs.with_weights",
+    "weight_errors": "compute some with hs.weight_errors and store them with hs.with_weights",
 }
 
 
@@ -165,6 +167,7 @@ def from_candidates(
     n_vertices: Any = None,
     truth: Mapping[str, Any] | None = None,
     weights: Mapping[str, Any] | None = None,
+    weight_errors: Mapping[str, Any] | None = None,
     vertices: Any = None,
     rho: Any = None,
     run: Any = None,
@@ -193,8 +196,8 @@ def from_candidates(
         ``hard_fraction`` (jagged, in [0, 1], aligned with the candidates) and, where known, ``jets``,
         ``fat_jets`` (jagged records of ``pt``, ``eta``, ``phi``, ``mass``), ``leptons`` (jagged records of
         ``pt``, ``eta``, ``phi``, prompt ones) and ``met`` (``pt``, ``phi`` of each event).
-    weights
-        Weights by name, jagged, in [0, 1].
+    weights, weight_errors
+        Weights by name, and errors of some of them by the same names: jagged, in [0, 1].
     vertices, rho, run, lumi, event, process, pileup
         What else is known of each event; ``vertices`` holds jagged records with ``z`` in mm.
     metadata
@@ -217,9 +220,10 @@ def from_candidates(
     counts = np.asarray(ak.num(columns["pt"], axis=1))
 
     fields: dict[str, Any] = {"candidates": ak.zip(columns, depth_limit=2)}
-    if weights:
-        checked = {name: checked_fraction(f"weights.{name}", value, counts) for name, value in weights.items()}
-        fields["weights"] = ak.zip(checked, depth_limit=2)
+    for kind, named in (("weights", weights), ("weight_errors", weight_errors)):
+        if named:
+            checked = {name: checked_fraction(f"{kind}.{name}", value, counts) for name, value in named.items()}
+            fields[kind] = ak.zip(checked, depth_limit=2)
     about_events = (n_vertices, rho, run, lumi, event, process, pileup, vertices)
     for name, value in zip(EVENT_FIELDS, about_events, strict=True):
         if value is not None:
@@ -243,15 +247,19 @@ def checked(events: Events) -> Events:
     candidates = array["candidates"]
     known: dict[str, Any] = {name: candidates[name] for name in candidates.fields if name in CANDIDATE_FIELDS}
     known |= {name: array[name] for name in array.fields if name in (*EVENT_FIELDS, "truth")}
-    if "weights" in array.fields:
-        known["weights"] = {name: array["weights"][name] for name in array["weights"].fields}
+    known |= {kind: _by_name(events, kind) for kind in ("weights", "weight_errors")}
     right = from_candidates(**known).array
-    columns = {name: right["candidates"][name] if name in known else candidates[name] for name in candidates.fields}
+    known_columns = right["candidates"]
+    columns = {
+        name: known_columns[name] if name in known_columns.fields else candidates[name] for name in candidates.fields
+    }
     whole = {name: right[name] if name in right.fields else array[name] for name in array.fields}
     return Events(ak.zip({**whole, "candidates": ak.zip(columns, depth_limit=2)}, depth_limit=1), events.metadata)
 
 
-def with_weights(events: Events, name: str, weights: Any, settings: Mapping[str, Any] | None = None) -> Events:
+def with_weights(
+    events: Events, name: str, weights: Any, settings: Mapping[str, Any] | None = None, errors: Any = None
+) -> Events:
     """Return the events with one more weight vector, stored under ``events.weights.<name>``.
 
     Parameters
@@ -259,25 +267,38 @@ def with_weights(events: Events, name: str, weights: Any, settings: Mapping[str,
     events
         The events the weights belong to.
     name
-        Method id or where the weights came from; an existing vector of that name is replaced.
+        Method id or where the weights came from; an existing vector of that name is replaced, its errors go with it.
     weights
         Jagged, in [0, 1], aligned with the candidates; stored as float32.
     settings
         Resolved settings of the method; kept in ``events.metadata["weights"][name]``.
+    errors
+        Errors of the weights (`hardscatter.weight_errors`), if known: jagged, in [0, 1], aligned with the candidates;
+        stored as float32 under ``events.weight_errors.<name>``.
 
     Raises
     ------
     InvalidEventsError
-        If the weights are not aligned with the candidates, not finite or outside [0, 1].
+        If the weights or errors are not aligned with the candidates, not finite or outside [0, 1].
     """
     if not name:
         raise InvalidEventsError("weights need a name: give the method id or where they came from.")
     counts = np.asarray(events.n_candidates)
-    checked = checked_fraction(f"weights.{name}", weights, counts)
-    old = {key: events.weights[key] for key in events.weights.fields} if events.has("weights") else {}
-    result = events.with_field("weights", ak.zip({**old, name: checked}, depth_limit=2))
+    checked = {**_by_name(events, "weights"), name: checked_fraction(f"weights.{name}", weights, counts)}
+    known = {key: value for key, value in _by_name(events, "weight_errors").items() if key != name}
+    if errors is not None:
+        known[name] = checked_fraction(f"weight_errors.{name}", errors, counts)
+    kept = [field for field in events.fields if field != "weight_errors"]
+    result = Events(events.array[kept]).with_field("weights", ak.zip(checked, depth_limit=2))
+    if known:
+        result = result.with_field("weight_errors", ak.zip(known, depth_limit=2))
     recorded = {**events.metadata.get("weights", {}), name: dict(settings or {})}
     return Events(result.array, {**events.metadata, "weights": recorded})
+
+
+def _by_name(events: Events, kind: str) -> dict[str, ak.Array]:
+    """Return the vectors of a record such as ``weights``; none where the events lack it."""
+    return {name: events.array[kind][name] for name in events.array[kind].fields} if events.has(kind) else {}
 
 
 def concatenate(parts: Sequence[Events]) -> Events:

@@ -44,6 +44,8 @@ def crossings(draw):
     names = draw(st.lists(NAMES, unique=True, max_size=3))
     if names:
         fields["weights"] = {name: column(rng.random(size), np.float32) for name in names}
+        known = draw(st.lists(st.sampled_from(names), unique=True))
+        fields["weight_errors"] = {name: column(rng.random(size), np.float32) for name in known}
     if draw(st.booleans()):
         fields["truth"] = {
             "hard_fraction": column(rng.random(size)),

@@ -20,7 +20,10 @@ from hardscatter.transport import (
 SEEDS = st.integers(0, 2**31)
 SIZES = st.integers(0, 12)
 NAMES = st.sampled_from(list(LOSSES))
-SETTINGS = {name: {"slices": 16} for name in ("swd:paper", "swd:masked", "swd:mass")} | {"sinkhorn": {"epsilon": 0.5}}
+SETTINGS = {name: {"slices": 16} for name in ("swd:paper", "swd:masked", "swd:mass")} | {
+    "sinkhorn": {"epsilon": 0.5},
+    "population": {"sizes": (0.4, 1.6), "slices": 4},
+}
 
 
 def loss_of(name):
@@ -80,7 +83,7 @@ def test_energy_movers_distance_scales_with_momentum(seed, n, m):
     assert value("met", one, scale * x, scale * y) == pytest.approx(49 * value("met", one, x, y), rel=1e-9, abs=1e-9)
 
 
-@given(st.sampled_from(["swd:mass", "sinkhorn", "emd", "met"]), SEEDS, SIZES, SIZES)
+@given(st.sampled_from(["swd:mass", "sinkhorn", "emd", "met", "population"]), SEEDS, SIZES, SIZES)
 def test_whole_turns_do_not_matter(name, seed, n, m):
     generator = torch.Generator().manual_seed(seed)
     x, y = particles(n, generator), particles(m, generator)

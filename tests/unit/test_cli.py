@@ -106,7 +106,7 @@ def test_mitigate_all_then_evaluate_stored(run, toy_file, tmp_path):
     code, out, _ = run("evaluate", output, "--json", "--replicas", "10")
     assert code == 0
     table = json.loads(out)
-    assert set(table["estimates"]) == (set(hs.methods()) - {"puppi:cms-phase2", "total"}) | {"perfect"}
+    assert set(table["estimates"]) == (set(hs.methods()) - {"puppi:cms-phase2"}) | {"perfect"}
     assert table["n_events"] == 5
 
 

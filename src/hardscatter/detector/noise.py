@@ -253,7 +253,7 @@ def _rebuilt(
         return ak.unflatten(values[order], counts)
 
     array = events.array
-    fields = {name: array[name] for name in array.fields if name != "weights"}
+    fields = {name: array[name] for name in array.fields if name not in ("weights", "weight_errors")}
     fields["candidates"] = ak.zip({name: jagged(values) for name, values in columns.items()}, depth_limit=2)
     if events.has("truth"):
         known = {name: events.truth[name] for name in events.truth.fields}

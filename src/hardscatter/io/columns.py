@@ -20,6 +20,7 @@ _ALIASES = {"pdg_id": "pdgId", "d0_error": "d0Err", "dz_error": "dzErr", "energy
 _PREFIXES: dict[Path, str] = {
     ("candidates",): _CANDIDATES,
     ("weights",): _CANDIDATES + "_weight",
+    ("weight_errors",): _CANDIDATES + "_weightErr",
     ("truth", "hard_fraction"): _CANDIDATES + "_truth_hard_fraction",
     ("truth", "jets"): "GenJet",
     ("truth", "fat_jets"): "GenJetAK8",
@@ -30,7 +31,7 @@ _PREFIXES: dict[Path, str] = {
     ("rho",): "Rho_fixedGridRhoFastjetAll",
     ("lumi",): "luminosityBlock",
 }
-_ALIGNED = (("candidates",), ("weights",), ("truth", "hard_fraction"))
+_ALIGNED = (("candidates",), ("weights",), ("weight_errors",), ("truth", "hard_fraction"))
 _KINDS = "biuf"
 
 

@@ -2,11 +2,12 @@
 
 Candidates are ``PFCands_*`` with the counter ``nPFCands`` (lengths in mm, NaN where there is none; the energy is
 ``PFCands_totalEnergy``, since coffea refuses ``energy`` beside ``mass``, which is derived), their weights
-``PFCands_weight_<name>``, their hard fraction ``PFCands_truth_hard_fraction``; truth is ``GenJet_*``,
-``GenJetAK8_*``, ``GenLep_*``, ``GenMET_*``; vertices are ``RecoVertex_*``, their number ``PV_npvs``, the leading
-one's position ``PV_z`` (``PV_x`` and ``PV_y`` are NaN and there for coffea). A string (``process``) is stored as a
-number, its place in a list of names. A TObjString ``hardscatter`` holds JSON: metadata, units, and which branch is
-which field, so that reading gives back the same events, field by field and type by type.
+``PFCands_weight_<name>`` with errors ``PFCands_weightErr_<name>``, their hard fraction
+``PFCands_truth_hard_fraction``; truth is ``GenJet_*``, ``GenJetAK8_*``, ``GenLep_*``, ``GenMET_*``; vertices are
+``RecoVertex_*``, their number ``PV_npvs``, the leading one's position ``PV_z`` (``PV_x`` and ``PV_y`` are NaN and
+there for coffea). A string (``process``) is stored as a number, its place in a list of names. A TObjString
+``hardscatter`` holds JSON: metadata, units, and which branch is which field, so that reading gives back the same
+events, field by field and type by type.
 """
 
 from __future__ import annotations

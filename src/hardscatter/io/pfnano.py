@@ -104,7 +104,7 @@ class PFNanoFile:
             },
         )
 
-    def _of_events(self, start: int, stop: int) -> dict[str, NDArray[Any]]:
+    def _of_events(self, start: int, stop: int) -> dict[str, Any]:
         """Return what is known of each event; the first branch that is there counts.
 
         PUPPI counts vertices that are not fake, with ndof ≥ 4 and |z| ≤ 24 cm: ``PV_npvsGood``.

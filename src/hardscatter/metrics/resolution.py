@@ -191,6 +191,38 @@ def summarise(observations: Mapping[str, Observations], *, replicas: int = 400, 
     return ResolutionTable(first.definition.name, n_events, replicas, seed, sizes, estimates)
 
 
+def differences(
+    observations: Mapping[str, Observations], base: str, *, statistic: str = "gap", replicas: int = 400, seed: int = 1
+) -> dict[str, dict[str, Estimate]]:
+    """Return by how much a statistic of each method differs from that of the method `base`, by quantity.
+
+    The same crossings are drawn for both, so that what they have in common leaves the error: d = s(method) − s(base).
+    Quantities without the statistic are left out.
+
+    Raises
+    ------
+    SettingsError
+        If there are no observations of `base`, or too few replicas.
+    """
+    if base not in observations:
+        raise SettingsError(f"nothing was observed with '{base}': take one of {', '.join(observations)}.")
+    if replicas < LEAST_REPLICAS:
+        raise SettingsError(f"{replicas} bootstrap replicas give no error: take at least {LEAST_REPLICAS}.")
+    first = observations[base]
+    quantities = {name: _quantities(seen) for name, seen in observations.items()}
+    nominal, *drawn = (
+        _all_statistics(quantities, first.definition.comparisons, counts)
+        for counts in [np.ones(first.n_events, dtype=np.int64), *resamplings(first.n_events, replicas, seed)]
+    )
+    result: dict[str, dict[str, Estimate]] = {}
+    for method, quantity, name in nominal:
+        if name != statistic or (base, quantity, name) not in nominal:
+            continue
+        value, *spread = (values[method, quantity, name] - values[base, quantity, name] for values in [nominal, *drawn])
+        result.setdefault(method, {})[quantity] = Estimate.from_replicas(value, np.array(spread))
+    return result
+
+
 @dataclass(frozen=True)
 class _JetQuantity:
     """One response or residual of one jet study, ready for resampling."""

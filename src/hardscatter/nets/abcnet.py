@@ -27,7 +27,7 @@ class PUNetworkSettings:
     encoder
         Widths of the dense layers before the first block; the last is the width of the state.
     blocks
-        Attention blocks, one hop each.
+        Attention blocks, one hop each; 0: no candidate sees another but through its features.
     dense
         Widths of the dense layers inside a block, before the one that returns to the width of the state.
     head
@@ -45,8 +45,10 @@ class PUNetworkSettings:
     first_hop: Literal["state", "raw"] = "state"
 
     def __post_init__(self) -> None:
-        if min(self.n_features, self.k, self.blocks, *self.encoder, *self.dense, *self.head) < 1 or not self.encoder:
-            raise ValueError("every width, k and the number of blocks must be at least 1.")
+        if min(self.n_features, self.k, *self.encoder, *self.dense, *self.head) < 1 or not self.encoder:
+            raise ValueError("every width and k must be at least 1.")
+        if self.blocks < 0:
+            raise ValueError("the number of blocks cannot be below 0.")
 
     @property
     def local(self) -> bool:
@@ -118,7 +120,7 @@ class ABCNet(nn.Module):
         # The first layers are linear as published; only the last is followed by an activation.
         linear = [nn.Linear(a, b) for a, b in zip(widths, before, strict=False)]
         self.encoder = nn.Sequential(*linear, nn.Linear(widths[-1], width), nn.LeakyReLU())
-        raw = [settings.first_hop == "raw", *[False] * (settings.blocks - 1)]
+        raw = [number == 0 and settings.first_hop == "raw" for number in range(settings.blocks)]
         self.blocks = nn.ModuleList(Block(settings, first) for first in raw)
         self.norm = nn.LayerNorm(width)
         self.head = dense(width, settings.head, nn.LeakyReLU)

@@ -15,6 +15,7 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, Literal
 
 import awkward as ak
@@ -25,6 +26,7 @@ from pydantic.dataclasses import dataclass
 
 from hardscatter.errors import SettingsError
 from hardscatter.events import CANDIDATE_FIELDS, LEADING, NO_VERTEX, Events, flat, offsets_of
+from hardscatter.pileup.surroundings import KINDS, NAMES, RADII, surroundings
 
 TRACK = ("d0", "dz", "d0_error", "dz_error")
 OPTIONAL = (*TRACK, "pdg_id", "n_vertices", "rho")
@@ -44,7 +46,8 @@ class Feature:
     """One column: x = clip((f(source / unit) − offset) / scale, −limit, limit); 0 where the source is not finite.
 
     `source` is a field of the candidates, ``d0_significance``, ``dz_significance``, ``particle_class``,
-    ``n_vertices``, ``rho`` or ``has_<optional field>``; `unit` is in GeV, mm or a number. The transform f is
+    ``n_vertices``, ``rho``, ``has_<optional field>`` or a sum of `hardscatter.pileup.surroundings`; `unit` is in GeV,
+    mm or a number. The transform f is
     ``identity``, natural ``log``, ``asinh`` (keeps the sign: linear well below the unit, a logarithm far above),
     ``equals`` or ``above`` (1 where the source is, or exceeds, `value`).
     """
@@ -112,6 +115,15 @@ DEFAULT_FEATURES = (
 )
 
 
+def _around() -> tuple[Feature, ...]:
+    cones = [Feature(f"{kind}_within_{r:g}", f"{kind}_within_{r:g}", "asinh", unit=0.3, scale=3.0)
+             for kind in KINDS for r in RADII]  # fmt: skip
+    shapes = [Feature(f"{kind}_shape", f"{kind}_shape", "asinh", unit=1.0, scale=4.0) for kind in KINDS]
+    strips = [Feature(f"{kind}_in_strip", f"{kind}_in_strip", "asinh", unit=3.0, offset=3.0, scale=3.0)
+              for kind in KINDS]  # fmt: skip
+    return (*cones, *shapes, *strips)
+
+
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
 class FeatureSchema:
     """The columns of a feature matrix in their order; a model works only with the schema it was trained with."""
@@ -146,6 +158,11 @@ class FeatureSchema:
 
 
 DEFAULT_SCHEMA = FeatureSchema()
+"""A candidate on its own, and how much pileup there is in its crossing."""
+SURROUNDINGS_SCHEMA = FeatureSchema((*DEFAULT_FEATURES, *_around()), version=2)
+"""The same, and what lies around it."""
+SCHEMAS = MappingProxyType({"candidates": DEFAULT_SCHEMA, "surroundings": SURROUNDINGS_SCHEMA})
+"""Schemas by the name that a training configuration gives them."""
 
 
 def features(events: Events, schema: FeatureSchema = DEFAULT_SCHEMA) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
@@ -220,6 +237,7 @@ class _Sources:
         self._events, self._counts = events, np.diff(offsets)
         self._fields = set(events.fields) | {f"candidates.{name}" for name in events.candidates.fields}
         self._made: dict[str, NDArray[np.float64]] = {}
+        self._around: NDArray[np.float64] | None = None
 
     def there(self, field: str) -> bool:
         return field in self._fields or f"candidates.{field}" in self._fields
@@ -230,6 +248,10 @@ class _Sources:
         return self._made[name]
 
     def _make(self, name: str) -> NDArray[np.float64]:
+        if name in NAMES:
+            if self._around is None:
+                self._around = surroundings(self._events)
+            return self._around[:, NAMES[name]]
         if name.startswith("has_"):
             return np.isfinite(self[name.removeprefix("has_")]).astype(np.float64)
         if name.endswith("_significance"):

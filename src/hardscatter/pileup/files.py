@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from typing import Any
 
+from hardscatter.errors import SettingsError
 from hardscatter.events import Events, with_weights
 from hardscatter.io.conversion import convert
 from hardscatter.io.formats import Entries
-from hardscatter.pileup.method import by_name, get_method, mitigate, settings_of
+from hardscatter.pileup.method import Method, by_name, get_method, mitigate, settings_of
+from hardscatter.pileup.uncertainty import spread_model, without_errors
 
 
 def mitigate_file(
@@ -16,6 +19,7 @@ def mitigate_file(
     output: str | os.PathLike[str],
     names: str | Sequence[str],
     *,
+    uncertainty: bool = False,
     entries: Entries = None,
     step: int = 100,
     overwrite: bool = False,
@@ -29,25 +33,38 @@ def mitigate_file(
     names
         Method ids or paths of trained models (``….onnx``), or one; weights are stored under the id or the stem of
         the file, with the resolved settings in the metadata.
+    uncertainty
+        Write the errors of the weights as well, under the same names, for those methods that know them
+        (`hardscatter.weight_errors`).
     path, output, entries, step, overwrite, particle_flow, on_events
         As for `hardscatter.convert`.
 
     Raises
     ------
     HardscatterError
-        If a method is unknown or two get the same name, before any work; and as `convert` and `hardscatter.mitigate`
-        do.
+        If a method is unknown, two get the same name, or errors are asked for and no method knows them, before any
+        work; and as `convert` and `hardscatter.mitigate` do.
     """
     chosen = by_name([names] if isinstance(names, str) else names)
     methods = {name: get_method(method) for name, method in chosen.items()}
+    spreads = {name: spread_model(method) if uncertainty else None for name, method in methods.items()}
+    if uncertainty and not any(spreads.values()):
+        raise SettingsError(without_errors(*spreads))
 
     def weigh(events: Events) -> Events:
         weighted = events
         for name, method in methods.items():
-            weighted = with_weights(weighted, name, mitigate(events, method), settings_of(method))
+            weights, spread = mitigate(events, method), spreads[name]
+            errors = None if spread is None else mitigate(events, spread)
+            weighted = with_weights(weighted, name, weights, _settings(method, spread), errors)
         return weighted
 
     return convert(
         path, output, change=weigh, entries=entries, step=step, overwrite=overwrite, particle_flow=particle_flow,
         on_events=on_events,
     )  # fmt: skip
+
+
+def _settings(method: Method, spread: Method | None) -> dict[str, Any]:
+    settings = settings_of(method)
+    return settings if spread is None else {**settings, "errors": settings_of(spread)}

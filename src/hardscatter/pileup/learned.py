@@ -35,6 +35,8 @@ from hardscatter.threads import over_crossings
 
 MODELS = Path(__file__).parent / "models"
 """Where the shipped models lie."""
+SPREAD = "-spread"
+"""What the model of a model's errors is called more."""
 
 _REMEDY = "export the network again (hardscatter export)"
 _SMALLER = "take a smaller chunk if memory is short, else export the network again"
@@ -65,7 +67,7 @@ class Learned:
 
     def weights(self, events: Events) -> ak.Array:
         """Return the network's weights, jagged float32 in [0, 1]; raises `UnreadableFileError` as `describe` does."""
-        network = _network(self.model)
+        network = load(self.model)
         pt = events.candidates.pt
         offsets = offsets_of(pt)
         edges = _chunks(offsets, self.chunk)
@@ -79,6 +81,7 @@ class Learned:
         return jagged_like(result, pt)
 
 
+TOTAL = Learned("total")
 TOTAL_PAPER = Learned("total-paper")
 SUPERVISED = Learned("supervised")
 
@@ -121,11 +124,22 @@ def describe(model: str) -> ModelCard:
         If there is no such model, its file is not ONNX or lacks the metadata, the schema is not the one its hash
         stands for, or the graph's inputs and outputs are not those of `hardscatter.nets.export`.
     """
-    return _network(model).card
+    return load(model).card
+
+
+def spread_of(method: Learned) -> Learned | None:
+    """Return the model of how far a method's weights are uncertain, or None if there is none.
+
+    It belongs to a model by its name alone: NAME-spread to the shipped model NAME, path-spread.onnx to path.onnx.
+    """
+    suffix = MODEL_SUFFIX if method.model.endswith(MODEL_SUFFIX) else ""
+    name = f"{method.model.removesuffix(MODEL_SUFFIX)}{SPREAD}{suffix}"
+    path = Path(name).expanduser() if suffix else MODELS / f"{name}{MODEL_SUFFIX}"
+    return dataclasses.replace(method, model=name) if path.is_file() else None
 
 
 @dataclasses.dataclass(frozen=True)
-class _Network:
+class Network:
     """A loaded model."""
 
     card: ModelCard
@@ -137,16 +151,25 @@ class _Network:
         if not len(matrix):
             return np.zeros(0, dtype=np.float32)
         eta, phi = (flat(events.candidates[name], np.float64) for name in ("eta", "phi"))
-        inputs = {
-            "features": matrix,
-            "coordinates": coordinates(events),
-            "neighbours": nearest(eta, phi, offsets, self.card.k),
-        }
+        return self.run(matrix, coordinates(events), nearest(eta, phi, offsets, self.card.k))
+
+    def run(
+        self, features: NDArray[np.float32], coordinates: NDArray[np.float32], neighbours: NDArray[np.int64]
+    ) -> NDArray[np.float32]:
+        """Return the weights of all candidates, shape (N,), from the inputs that `hardscatter.nets.export` names.
+
+        Raises
+        ------
+        UnreadableFileError
+            If the inputs are not those that the model takes, or the weights not numbers in [0, 1].
+        """
+        n = len(features)
+        inputs = {"features": features, "coordinates": coordinates, "neighbours": neighbours}
         if self.card.local:
-            inputs["queries"] = np.arange(len(matrix))
-        with _one_sentence(f"model {self.card.path} fails on {len(matrix)} candidates", _SMALLER):
+            inputs["queries"] = np.arange(n)
+        with _one_sentence(f"model {self.card.path} fails on {n} candidates", _SMALLER):
             weights: NDArray[np.float32] = self.session.run(["weights"], inputs)[0]
-        if weights.shape != (len(matrix),) or not ((weights >= 0) & (weights <= 1)).all():  # a NaN is refused as well
+        if weights.shape != (n,) or not ((weights >= 0) & (weights <= 1)).all():  # a NaN is refused as well
             raise UnreadableFileError(
                 f"model {self.card.path} gives weights that are not one number from 0 to 1 for each candidate: "
                 "train or export it again."
@@ -163,7 +186,8 @@ def _chunks(offsets: NDArray[np.int64], chunk: int) -> list[int]:
     return edges
 
 
-def _network(model: str) -> _Network:
+def load(model: str) -> Network:
+    """Return a model ready to run, loaded once a process; arguments and errors as for `describe`."""
     path = _path(model)
     about = path.stat()
     return _load(path, about.st_mtime_ns, about.st_size)
@@ -185,8 +209,8 @@ def _path(model: str) -> Path:
     return shipped[model]
 
 
-@lru_cache(maxsize=8)
-def _load(path: Path, _modified: int, _size: int) -> _Network:
+@lru_cache(maxsize=16)  # an ensemble and more
+def _load(path: Path, _modified: int, _size: int) -> Network:
     """Load a model once a process; a file that changed is another one."""
     onnxruntime.disable_telemetry_events()
     options = onnxruntime.SessionOptions()
@@ -198,7 +222,7 @@ def _load(path: Path, _modified: int, _size: int) -> _Network:
     options.enable_mem_pattern = False
     with _one_sentence(f"{path} is no model that ONNX Runtime can load", _REMEDY):
         session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    return _Network(_card(path, session), session)
+    return Network(_card(path, session), session)
 
 
 @contextmanager

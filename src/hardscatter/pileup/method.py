@@ -79,13 +79,14 @@ _CATALOGUE = (
           "hardscatter.pileup.iterative_constituent_subtraction:IterativeConstituentSubtraction"),
     Entry("supervised", "graph attention network trained on the hard fraction", "ABCNet, arXiv:2001.05311",
           "hardscatter.pileup.learned:SUPERVISED"),
-    Entry("total", "the same as total:paper", "arXiv:2211.02029", "hardscatter.pileup.learned:TOTAL_PAPER"),
+    Entry("total", "graph attention network, local energy flow at many scales, no label: our best",
+          "docs/past_total.md", "hardscatter.pileup.learned:TOTAL"),
     Entry("total:paper", "TOTAL as published: graph attention network, sliced Wasserstein loss", "arXiv:2211.02029",
           "hardscatter.pileup.learned:TOTAL_PAPER"),
 )  # fmt: skip
 
 
-_ALIASES = ("puppi:cms-phase2", "total")
+_ALIASES = ("puppi:cms-phase2",)
 """The same as another, and so left out of "all"."""
 
 

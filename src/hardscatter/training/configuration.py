@@ -14,6 +14,7 @@ from pydantic.dataclasses import dataclass
 
 from hardscatter.detector.noise import Noise
 from hardscatter.errors import SettingsError
+from hardscatter.pileup.features import SCHEMAS, FeatureSchema
 
 _T = TypeVar("_T")
 
@@ -40,6 +41,12 @@ class Crossings:
         Of collisions, pileup and detector. Samples of different seeds share no collision.
     n_hard, n_minbias
         Collisions in the library of each process, and in that of pileup.
+    shared_draws
+        Draw what the detector does to the hard collision once for both members of a pair, so that they differ by
+        pileup alone.
+    unpaired
+        Compare crossings with *others* without pileup, as in data, where nobody knows the same collision without.
+        Only losses that compare whole samples (``population``) learn from that.
     """
 
     processes: _Names = ("qcd", "ttbar-dileptonic", "vbf-h-invisible")
@@ -48,6 +55,8 @@ class Crossings:
     seed: _Seed = 101
     n_hard: _Whole = 6_000
     n_minbias: _Whole = 90_000
+    shared_draws: bool = False
+    unpaired: bool = False
 
 
 @dataclass(frozen=True, config=_CLOSED)
@@ -69,7 +78,7 @@ class Network:
 
     k: _Whole = 20
     encoder: Annotated[tuple[_Whole, ...], Field(min_length=1)] = (128, 64)
-    blocks: _Whole = 2
+    blocks: Annotated[int, Field(ge=0)] = 2
     dense: tuple[_Whole, ...] = (128,)
     head: tuple[_Whole, ...] = (256, 128)
     first_hop: Literal["state", "raw"] = "state"
@@ -171,11 +180,14 @@ class Training:
         Terms of the loss, added up.
     seed
         Of the network's first parameters and of everything drawn in training that is no crossing.
+    features
+        What the network sees of each candidate: a schema of `hardscatter.pileup.features` by name.
     """
 
     name: str
     objective: Annotated[tuple[Term, ...], Field(min_length=1)]
     seed: _Seed = 1
+    features: Literal["candidates", "surroundings"] = "candidates"
     data: Data = field(default_factory=Crossings)
     missing: Missing = field(default_factory=Missing)
     network: Network = field(default_factory=Network)
@@ -188,6 +200,11 @@ class Training:
             raise ValueError("validation and training crossings share a seed, and so their collisions: give another.")
         if all(term.factor == 0 for term in self.objective):
             raise ValueError("all terms of the objective have factor 0: nothing would be trained.")
+
+    @property
+    def schema(self) -> FeatureSchema:
+        """The columns of the features."""
+        return SCHEMAS[self.features]
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data, every default written out."""

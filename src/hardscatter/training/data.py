@@ -12,12 +12,13 @@ from typing import Any
 
 import lightning
 import numpy as np
+from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from hardscatter.detector import load_card
 from hardscatter.detector.noise import add_noise, zero_suppressed
 from hardscatter.events import Events
-from hardscatter.pileup.features import DEFAULT_SCHEMA
+from hardscatter.pileup.features import DEFAULT_SCHEMA, FeatureSchema
 from hardscatter.simulation import CrossingStream, stream
 from hardscatter.threads import set_threads
 from hardscatter.training.batches import Batch, batch_of, merge
@@ -36,10 +37,19 @@ class CrossingBatches(Dataset[Batch]):
     settings only.
     """
 
-    def __init__(self, data: Crossings, crossings: int, k: int, missing: tuple[float, float], seed: int) -> None:
+    def __init__(
+        self,
+        data: Crossings,
+        crossings: int,
+        k: int,
+        missing: tuple[float, float],
+        seed: int,
+        schema: FeatureSchema = DEFAULT_SCHEMA,
+    ) -> None:
         self._data, self._crossings, self._k, self._missing, self._seed = data, crossings, k, missing, seed
+        self._schema = schema
         self._kinds = len(data.processes) * len(data.cards)
-        self._step = crossings * -(-_SIMULATED // crossings)
+        self._step = crossings * -(-(max(_SIMULATED, 2 * crossings) if data.unpaired else _SIMULATED) // crossings)
         self.block = self._kinds * self._step // crossings
         self._stream: CrossingStream | _NoisyStream | None = None
         self._last: tuple[int, list[Batch]] = (-1, [])
@@ -62,16 +72,29 @@ class CrossingBatches(Dataset[Batch]):
         singles: list[Batch] = []
         for index in range(number * self._kinds, (number + 1) * self._kinds):
             alone, events = self._stream[index]
-            singles += batch_of(alone, events, index, DEFAULT_SCHEMA, self._k, self._missing, self._seed).split()
+            singles += batch_of(alone, events, index, self._schema, self._k, self._missing, self._seed).split()
         order = np.random.default_rng([self._seed, 0xDEA1, number]).permutation(len(singles))
+        if self._data.unpaired:
+            singles = _parted(singles, order, self._crossings)
         hands = order.reshape(self.block, self._crossings)
         return [merge([singles[i] for i in hand], number * self.block + j) for j, hand in enumerate(hands)]
+
+
+def _parted(singles: Sequence[Batch], order: NDArray[np.int64], crossings: int) -> list[Batch]:
+    """Return single crossings, each with what the one a whole batch later in the order is without pileup.
+
+    The order is one round of two batches or more, so that no batch holds both members of a pair.
+    """
+    parted = list(singles)
+    for here, there in zip(order, np.roll(order, -crossings), strict=True):
+        parted[here] = replace(singles[here], alone=singles[there].alone)
+    return parted
 
 
 def _stream(data: Crossings, crossings: int, *, pairs: bool = True) -> CrossingStream:
     return stream(
         data.processes, cards=data.cards, n_hard=data.n_hard, step=crossings, pileup=data.pileup, seed=data.seed,
-        n_minbias=data.n_minbias, pairs=pairs,
+        n_minbias=data.n_minbias, pairs=pairs, shared_draws=data.shared_draws,
     )  # fmt: skip
 
 
@@ -139,7 +162,7 @@ class CrossingData(lightning.LightningDataModule):
         """Return the loader of the training rounds."""
         t, machine = self._training, self._machine
         missing = (t.missing.field, t.missing.everything)
-        batches = CrossingBatches(t.data, t.length.crossings, t.network.k, missing, t.seed)
+        batches = CrossingBatches(t.data, t.length.crossings, t.network.k, missing, t.seed, t.schema)
         device, devices = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         several: dict[str, Any] = {}
         if machine.workers:
@@ -156,7 +179,7 @@ class CrossingData(lightning.LightningDataModule):
         if self._validation is None:
             t, v = self._training, self._training.validation
             data = replace(t.data, seed=v.seed, n_hard=v.n_hard, n_minbias=v.n_minbias)
-            batches = CrossingBatches(data, t.length.crossings, t.network.k, (0.0, 0.0), t.seed)
+            batches = CrossingBatches(data, t.length.crossings, t.network.k, (0.0, 0.0), t.seed, t.schema)
             device, devices = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
             self._validation = [batches[i] for i in range(device, math.ceil(v.batches / devices) * devices, devices)]
         return DataLoader(self._validation, batch_size=None, collate_fn=_as_it_is)  # type: ignore[arg-type]

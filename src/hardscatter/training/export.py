@@ -12,8 +12,8 @@ from hardscatter import __version__
 from hardscatter.detector import load_card
 from hardscatter.errors import SettingsError, UnwritableFileError
 from hardscatter.nets.export import export_onnx
-from hardscatter.pileup.features import DEFAULT_SCHEMA
-from hardscatter.training.objectives import SUPERVISED, resolved
+from hardscatter.training.configuration import Training
+from hardscatter.training.objectives import DISTILLED, SUPERVISED, resolved
 from hardscatter.training.run import load
 
 
@@ -73,9 +73,9 @@ def export(
     }
     aside = {path: path.with_name(f"{path.name}.partial") for path in (output, card)}
     try:
-        largest = export_onnx(module.network, aside[output], DEFAULT_SCHEMA, metadata=about, say=say)
+        largest = export_onnx(module.network, aside[output], training.schema, metadata=about, say=say)
         aside[card].write_text(
-            model_card(training.to_dict(), seen, cards, largest, aside[output].stat().st_size), encoding="utf-8"
+            model_card(training, seen, cards, largest, aside[output].stat().st_size), encoding="utf-8"
         )
         for path, written in aside.items():
             written.replace(path)
@@ -87,15 +87,20 @@ def export(
     return card
 
 
-def model_card(training: dict[str, Any], seen: dict[str, Any], cards: dict[str, str], largest: float, size: int) -> str:
+def model_card(training: Training, seen: dict[str, Any], cards: dict[str, str], largest: float, size: int) -> str:
     """Return what a user of a model should know, all of it from what made the model."""
-    data, length = training["data"], training["length"]
-    labelled = any(term["loss"] in SUPERVISED and term["factor"] > 0 for term in training["objective"])
-    objective = " + ".join(f"{term['factor']:g} × `{term['loss']}`" for term in training["objective"])
+    settings = training.to_dict()
+    data, length = settings["data"], settings["length"]
+    labelled = any(term.loss in SUPERVISED and term.factor > 0 for term in training.objective)
+    what = "The error of a weight" if any(term.loss in DISTILLED for term in training.objective) else "A weight"
+    objective = " + ".join(
+        f"{term.factor:g} × `{term.loss}`{'' if term.candidates == 'all' else f' ({term.candidates})'}"
+        for term in training.objective
+    )
     lines = [
-        f"# Model card: {training['name']}",
+        f"# Model card: {training.name}",
         "",
-        f"A weight for every particle-flow candidate, trained {'with' if labelled else 'without'} per-particle labels.",
+        f"{what} for every particle-flow candidate, trained {'with' if labelled else 'without'} per-particle labels.",
         "",
         "| | |",
         "|---|---|",
@@ -110,8 +115,8 @@ def model_card(training: dict[str, Any], seen: dict[str, Any], cards: dict[str, 
         f"| detector cards | {', '.join(f'{name} ({code})' for name, code in cards.items())} |",
         f"| seen | {seen['crossings']} crossings in {seen['round']} rounds of at most {length['rounds']} |",
         f"| precision | {seen['precision']} |",
-        f"| features | {len(DEFAULT_SCHEMA)} columns, schema {DEFAULT_SCHEMA.hash()} |",
-        f"| seed of the network | {training['seed']} |",
+        f"| features | {len(training.schema)} columns, schema {training.schema.hash()} |",
+        f"| seed of the network | {training.seed} |",
         f"| size | {size / 1e6:.2f} MB |",
         f"| ONNX Runtime against torch | largest difference {largest:.2g} |",
         f"| hardscatter | {__version__} |",
@@ -121,13 +126,13 @@ def model_card(training: dict[str, Any], seen: dict[str, Any], cards: dict[str, 
         f"- Seen in training: pileup {data['pileup']}, the processes and detectors above. Elsewhere: measure first.",
         "- One training with one seed; how much another would scatter is not known.",
         "- Simulation decides what the weights mean: nothing here was trained on, or calibrated with, data.",
-        f"- Fields that a file may lack were missing in {training['missing']['field']:.0%} of the crossings each, "
-        f"all of them in {training['missing']['everything']:.0%}.",
+        f"- Fields that a file may lack were missing in {training.missing.field:.0%} of the crossings each, "
+        f"all of them in {training.missing.everything:.0%}.",
         "",
         "## Settings",
         "",
         "```json",
-        json.dumps(training, indent=1),
+        json.dumps(settings, indent=1),
         "```",
         "",
     ]

@@ -13,7 +13,6 @@ from torch import Tensor
 from hardscatter import __version__
 from hardscatter.detector import load_card
 from hardscatter.nets import ABCNet, PUNetworkSettings
-from hardscatter.pileup.features import DEFAULT_SCHEMA
 from hardscatter.training.batches import Batch
 from hardscatter.training.configuration import Optimiser, Training
 from hardscatter.training.objectives import Sum
@@ -24,7 +23,7 @@ def make_network(training: Training) -> ABCNet:
     """Return the network of a training, its parameters drawn from the training's seed."""
     with torch.random.fork_rng():
         torch.manual_seed(training.seed)
-        return ABCNet(PUNetworkSettings(n_features=len(DEFAULT_SCHEMA), **dataclasses.asdict(training.network)))
+        return ABCNet(PUNetworkSettings(n_features=len(training.schema), **dataclasses.asdict(training.network)))
 
 
 class Weighing(lightning.LightningModule):
@@ -72,7 +71,7 @@ class Weighing(lightning.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what made the checkpoint, and what a resumption must know before it begins."""
         trainer = self.trainer
-        checkpoint["schema"], checkpoint["version"] = DEFAULT_SCHEMA.hash(), __version__
+        checkpoint["schema"], checkpoint["version"] = self.training_settings.schema.hash(), __version__
         checkpoint["cards"] = {name: load_card(name).hash() for name in self.training_settings.data.cards}
         checkpoint["precision"] = str(trainer.precision)
         checkpoint["devices"] = trainer.world_size

@@ -15,8 +15,9 @@ from torch import Tensor
 
 from hardscatter.errors import SettingsError
 from hardscatter.training.batches import Batch, Cloud
-from hardscatter.training.configuration import Term
-from hardscatter.transport import LOSSES, get_loss
+from hardscatter.training.configuration import Term, Training
+from hardscatter.training.ensemble import check_members, spread
+from hardscatter.transport import LOSSES, Population, get_loss
 from hardscatter.transport.features import PT
 from hardscatter.transport.ragged import sum_events
 
@@ -43,8 +44,9 @@ class Transported:
         if self.candidates != "all":
             weights = weights[chosen(crossings, self.candidates)]
             crossings, alone = part(crossings, self.candidates), part(alone, self.candidates)
+        charges = (crossings.charge, alone.charge) if isinstance(self.loss, Population) else ()
         value: Tensor = self.loss(
-            weights, crossings.kinematics, crossings.offsets, alone.kinematics, alone.offsets, generator
+            weights, crossings.kinematics, crossings.offsets, alone.kinematics, alone.offsets, generator, *charges
         )
         return value
 
@@ -76,18 +78,46 @@ class HardFraction:
     def __call__(self, weights: Tensor, batch: Batch, generator: torch.Generator) -> Tensor:  # noqa: ARG002
         """Return the loss of each crossing; 0 for one without candidates."""
         importance = batch.crossings.kinematics[:, PT] ** self.momentum_power
-        wrong = importance * (weights - batch.hard_fraction).square()
-        sums = sum_events(torch.stack([wrong, importance], dim=1), batch.crossings.offsets)
-        return (sums[:, 0] / sums[:, 1].clamp(min=1e-12)).to(weights.dtype)
+        return _mean_square(weights - batch.hard_fraction, importance, batch.crossings)
+
+
+@dataclass(frozen=True, config=_FROZEN)
+class Spread:
+    """`spread`, no label: squared distance to the spread of an ensemble, L = Σ_i pt_i (y_i − s_i)² / Σ_i pt_i.
+
+    y is what the network gives for a weight, s_i the standard deviation of the weights of the ensemble's members
+    (`hardscatter.training.ensemble.spread`): the network learns the errors of their weights.
+
+    Parameters
+    ----------
+    models
+        The members, at least two: paths of .onnx files or names of shipped models, with the features and the number
+        of neighbours of the training. Needed to train; what is trained does not need them.
+    """
+
+    models: Annotated[tuple[str, ...], Field(min_length=2)]
+
+    def __call__(self, weights: Tensor, batch: Batch, generator: torch.Generator) -> Tensor:  # noqa: ARG002
+        """Return the loss of each crossing; 0 for one without candidates."""
+        pt = batch.crossings.kinematics[:, PT]
+        return _mean_square(weights - spread(self.models, batch.inputs), pt, batch.crossings)
+
+
+def _mean_square(wrong: Tensor, importance: Tensor, cloud: Cloud) -> Tensor:
+    """Return the weighted mean of a square over the candidates of each crossing; 0 for one without candidates."""
+    sums = sum_events(torch.stack([importance * wrong.square(), importance], dim=1), cloud.offsets)
+    return (sums[:, 0] / sums[:, 1].clamp(min=1e-12)).to(wrong.dtype)
 
 
 SUPERVISED = MappingProxyType({"hard_fraction": HardFraction})
 """Terms that read truth."""
+DISTILLED = MappingProxyType({"spread": Spread})
+"""Terms that learn what other networks say."""
 
 
 def names() -> list[str]:
     """Return the names of all terms."""
-    return [*LOSSES, *SUPERVISED]
+    return [*LOSSES, *SUPERVISED, *DISTILLED]
 
 
 def make_term(term: Term) -> Objective:
@@ -98,17 +128,15 @@ def make_term(term: Term) -> Objective:
     SettingsError
         If there is no such loss or setting.
     """
-    if term.loss in SUPERVISED:
-        if term.candidates != "all":
-            raise SettingsError(f"{term.loss} compares all candidates: leave out 'candidates'.")
-        try:
-            return TypeAdapter(SUPERVISED[term.loss]).validate_python(term.settings)
-        except ValidationError as problem:
-            first = problem.errors()[0]
-            raise SettingsError(f"{term.loss}: {'.'.join(map(str, first['loc']))}: {first['msg']}.") from None
-    if term.loss not in LOSSES:
+    if term.loss not in names():
         raise SettingsError(f"there is no loss '{term.loss}': choose one of {', '.join(names())}.")
+    if term.loss not in LOSSES and term.candidates != "all":
+        raise SettingsError(f"{term.loss} compares all candidates: leave out 'candidates'.")
     try:
+        if term.loss in SUPERVISED:
+            return TypeAdapter(SUPERVISED[term.loss]).validate_python(term.settings)
+        if term.loss in DISTILLED:
+            return TypeAdapter(DISTILLED[term.loss]).validate_python(term.settings)
         return Transported(get_loss(term.loss, **term.settings), term.candidates)
     except ValidationError as problem:
         first = problem.errors()[0]
@@ -124,6 +152,22 @@ def resolved(terms: Sequence[Term]) -> tuple[Term, ...]:
         plain = json.loads(json.dumps(dataclasses.asdict(loss)))  # lists for tuples, as YAML gives them back
         full.append(dataclasses.replace(term, settings=plain))
     return tuple(full)
+
+
+def check_models(training: Training) -> None:
+    """Make sure that the models which a training learns from are there and see what its network sees.
+
+    Raises
+    ------
+    SettingsError
+        If one sees other features or another number of neighbours.
+    UnreadableFileError
+        If one is not there or cannot be used.
+    """
+    for term in training.objective:
+        made = make_term(term)
+        if isinstance(made, Spread):
+            check_members(made.models, training.schema, training.network.k)
 
 
 def name_of(term: Term) -> str:

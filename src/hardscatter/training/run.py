@@ -24,13 +24,12 @@ from hardscatter import __version__
 from hardscatter.detector import Fixed, Poisson, load_card
 from hardscatter.errors import SettingsError, UnreadableFileError, UnwritableFileError
 from hardscatter.generate import Generation, build
-from hardscatter.pileup.features import DEFAULT_SCHEMA
 from hardscatter.simulation import pileup_of
 from hardscatter.threads import set_threads, threads
 from hardscatter.training.configuration import Machine, Training, load_configuration, replace_text, save_configuration
 from hardscatter.training.data import CrossingData
 from hardscatter.training.module import Weighing
-from hardscatter.training.objectives import resolved
+from hardscatter.training.objectives import check_models, resolved
 
 CONFIGURATION, HISTORY, LAST, BEST = "training.yaml", "history.jsonl", "last.ckpt", "best.ckpt"
 MONITORED = "validation/loss"
@@ -84,11 +83,14 @@ def train(
     SettingsError
         If the settings or the machine cannot be had, if the folder holds a training already and `resume` is not asked
         for, or holds another one, and if the loss is not finite any more.
+    UnreadableFileError
+        If the objective needs a model that is not there or cannot be used.
     UnwritableFileError
         If the folder cannot be made.
     """
     folder, machine = Path(folder), machine or Machine()
     training = replace(training, objective=resolved(training.objective))
+    check_models(training)
     module, libraries = Weighing(training), _libraries(training)
     with _quiet():
         trainer = _trainer(training, folder, machine, on_round)
@@ -136,7 +138,7 @@ def load(checkpoint: str | Path) -> tuple[Training, Weighing, dict[str, Any]]:
         raise UnreadableFileError(
             f"{path} is no checkpoint of a training with its {CONFIGURATION} beside it: give the folder of a run."
         ) from problem
-    here = {"schema": DEFAULT_SCHEMA.hash(), "cards": {name: load_card(name).hash() for name in training.data.cards}}
+    here = {"schema": training.schema.hash(), "cards": {name: load_card(name).hash() for name in training.data.cards}}
     for what, now in here.items():  # checkpoints of the first runs do not say
         if state.get(what, now) != now:
             raise UnreadableFileError(

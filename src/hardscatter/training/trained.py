@@ -9,7 +9,6 @@ import numpy as np
 import torch
 
 from hardscatter.events import Events
-from hardscatter.pileup.features import DEFAULT_SCHEMA
 from hardscatter.training.batches import inputs_of
 from hardscatter.training.run import load
 
@@ -39,7 +38,9 @@ class Trained:
         parts = [np.zeros(0, dtype=np.float32)]
         for first in range(0, len(events), _AT_ONCE):
             part = events[first : first + _AT_ONCE]
-            inputs = inputs_of(part, DEFAULT_SCHEMA, self.training.network.k, (0.0, 0.0), np.random.default_rng(0))
+            inputs = inputs_of(
+                part, self.training.schema, self.training.network.k, (0.0, 0.0), np.random.default_rng(0)
+            )
             with torch.no_grad():
                 parts.append(self._network(inputs.features, inputs.coordinates, inputs.neighbours).numpy())
         return ak.unflatten(np.concatenate(parts), ak.num(events.candidates.pt, axis=1))

@@ -9,6 +9,7 @@ from hardscatter.transport.features import KINEMATICS, positions
 from hardscatter.transport.flow import LocalFlow
 from hardscatter.transport.losses import LOSSES, get_loss
 from hardscatter.transport.met import MissingMomentum
+from hardscatter.transport.population import Population
 from hardscatter.transport.ragged import TransportLoss
 from hardscatter.transport.sliced import (
     PaddedSliced,
@@ -17,7 +18,7 @@ from hardscatter.transport.sliced import (
     random_directions,
     sliced_wasserstein,
 )
-from hardscatter.transport.sorting import sort_values, sort_with_order, squared_wasserstein_1d
+from hardscatter.transport.sorting import cramer_1d, sort_values, sort_with_order, squared_wasserstein_1d
 
 __all__ = [
     "KINEMATICS",
@@ -26,10 +27,12 @@ __all__ = [
     "LocalFlow",
     "MissingMomentum",
     "PaddedSliced",
+    "Population",
     "Potentials",
     "Sinkhorn",
     "TransportLoss",
     "WeightedSliced",
+    "cramer_1d",
     "energy_movers_distance",
     "entropic_transport",
     "exact_transport",

@@ -11,10 +11,9 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor
 
 from hardscatter.errors import SettingsError
+from hardscatter.transport.cells import Grid
 from hardscatter.transport.features import PT
 from hardscatter.transport.ragged import check_pair
-
-_ETA, _PHI = 1, 2
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
@@ -81,7 +80,7 @@ class LocalFlow:
         # Event by event, so that a batch costs what its events cost one by one.
         moved = torch.rand(events, len(self.sizes), 2, generator=generator, dtype=torch.float64).to(weights.device)
         for number, size in enumerate(self.sizes):
-            grid = _Grid(size, moved[:, number])
+            grid = Grid(size, moved[:, number])
             here, there = grid.cells(features, of_event), grid.cells(target_features, of_target)
             known, cell = torch.unique(torch.cat([here, there]), return_inverse=True)
             cell_here, cell_there = cell[: len(here)], cell[len(here) :]
@@ -93,21 +92,3 @@ class LocalFlow:
             cells = torch.bincount(event, minlength=events).clamp(min=1)
             total = total.index_add(0, event, difference.square() / variance / cells[event])
         return (self.scale / len(self.sizes) * total).to(weights.dtype)
-
-
-class _Grid:
-    """Cells of one size: in eta from −8 to 8 and beyond, in phi a whole number around."""
-
-    def __init__(self, size: float, moved: Tensor) -> None:
-        self._size, self._moved = size, moved
-        self._n_phi = max(1, round(2 * math.pi / size))
-        self._n_eta = math.ceil(16.0 / size) + 1
-        self.cells_of_event = self._n_phi * self._n_eta
-
-    def cells(self, features: Tensor, event: Tensor) -> Tensor:
-        """Return the cell of every particle, unique among events."""
-        moved = self._moved[event]
-        eta = torch.floor((features[:, _ETA].double() + 8.0) / self._size + moved[:, 0]).clamp(0, self._n_eta - 1)
-        turn = (features[:, _PHI].double() / (2 * math.pi) + moved[:, 1]) % 1.0
-        phi = torch.floor(turn * self._n_phi).clamp(0, self._n_phi - 1)
-        return (event * self._n_eta + eta.long()) * self._n_phi + phi.long()

@@ -13,6 +13,7 @@ from hardscatter.transport.exact import EnergyMovers
 from hardscatter.transport.features import PUBLISHED
 from hardscatter.transport.flow import LocalFlow
 from hardscatter.transport.met import MissingMomentum
+from hardscatter.transport.population import Population
 from hardscatter.transport.ragged import TransportLoss
 from hardscatter.transport.sliced import PaddedSliced, WeightedSliced
 
@@ -22,6 +23,7 @@ LOSSES: Mapping[str, TransportLoss] = MappingProxyType(
         "swd:masked": WeightedSliced(features=PUBLISHED, mass="count"),
         "swd:mass": WeightedSliced(),
         "flow": LocalFlow(),
+        "population": Population(),
         "met": MissingMomentum(),
         "sinkhorn": Sinkhorn(),
         "emd": EnergyMovers(),

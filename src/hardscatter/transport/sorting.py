@@ -106,6 +106,57 @@ def squared_wasserstein_1d(x: Tensor, y: Tensor, x_mass: Tensor | None = None, y
     return torch.where((x_total > 0) & (y_total > 0), cost, 0.0)
 
 
+def cramer_1d(x: Tensor, y: Tensor, x_mass: Tensor, y_mass: Tensor) -> Tensor:
+    """Return Cramér's distance of clouds on a line, batched over the leading axes.
+
+    ::
+
+        C = ∫ (F(z) − G(z))² dz,      F, G the cumulative distributions of x and y
+
+    Parameters
+    ----------
+    x, y
+        Positions, (…, n) and (…, m), with equal leading axes.
+    x_mass, y_mass
+        Masses ≥ 0, broadcasting to (…, n) and (…, m); only their shares of the total count.
+
+    Returns
+    -------
+    Tensor
+        (…), in the positions' unit. 0 if a cloud is empty or has no mass: there is nothing to compare.
+
+    Raises
+    ------
+    InvalidEventsError
+        If the leading axes differ.
+
+    Notes
+    -----
+    Gradients are exact wherever no position of one cloud equals one of the other. Twice this, averaged over all
+    directions, is in proportion to the energy distance.
+
+    References
+    ----------
+    Székely, Rizzo, J. Stat. Plan. Inference 143 (2013) 1249.
+    """
+    if x.shape[:-1] != y.shape[:-1]:
+        raise InvalidEventsError(f"clouds of shapes {tuple(x.shape)} and {tuple(y.shape)}: give equal leading axes.")
+    z, order = sort_with_order(torch.cat([x, y], dim=-1))
+    share, x_total = _shares(x_mass, x)
+    target_share, y_total = _shares(y_mass, y)
+    steps = torch.cat([share, -target_share], dim=-1)
+    gap = steps.expand(order.shape).gather(-1, order).cumsum(dim=-1)[..., :-1]
+    distance = (z.diff(dim=-1) * gap.square().to(z.dtype)).sum(dim=-1)
+    return torch.where((x_total > 0) & (y_total > 0), distance, 0.0)
+
+
+def _shares(mass: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
+    """Return each point's share of the mass, (…, n) in float64, and the total, (…)."""
+    mass = mass.double().expand(*mass.shape[:-1], like.shape[-1])
+    total = mass.sum(dim=-1)
+    return mass / torch.where(total > 0, total, 1.0)[..., None], total
+
+
 def _sorted_levels(x: Tensor, mass: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
     """Return sorted positions, the cumulative distribution at each (float64, the last exactly 1) and the total."""
     if mass is None:
