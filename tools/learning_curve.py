@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 import hardscatter as hs
 from hardscatter.report.style import figure_style, simulation_label
@@ -65,6 +66,9 @@ def draw(curves: dict[str, list[dict[str, Any]]], output: Path) -> None:
                 axis.errorbar(x, y, error, fmt="o-", markersize=4, capsize=2, label=name)
             axis.axhline(0.0, color="black", linewidth=0.8)
             axis.set(xscale="log", xlabel="crossings seen")
+            axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axis.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+            axis.xaxis.set_minor_formatter(NullFormatter())
             axis.set_title(title, loc="right")
         axes[0].set_ylabel("gap closed (PUPPI = 0, perfect = 1)")
         axes[0].legend()

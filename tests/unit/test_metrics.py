@@ -12,7 +12,18 @@ import pytest
 
 import hardscatter as hs
 from hardscatter.errors import InvalidEventsError, MissingFieldError, SettingsError
-from hardscatter.metrics import DESIGN, TALK, Definition, JetStudy, MetStudy, join, observe, summarise
+from hardscatter.metrics import (
+    DESIGN,
+    TALK,
+    Definition,
+    JetStudy,
+    MetStudy,
+    differences,
+    join,
+    observe,
+    observe_all,
+    summarise,
+)
 from hardscatter.metrics.matching import match, near_any, nearest
 from hardscatter.metrics.resolution import REFERENCE
 from hardscatter.metrics.statistics import Estimate, Sample, half_width, resamplings
@@ -165,6 +176,26 @@ def test_gap_is_zero_for_puppi_and_one_for_perfect():
     met = {name: table.estimates[name]["met"]["delta"].value for name in table.estimates}
     expected = (met["puppi:cms-phase2"] - met["none"]) / (met["puppi:cms-phase2"] - met["perfect"])
     assert table.estimates["none"]["met"]["gap"].value == pytest.approx(expected)
+
+
+def test_differences_leave_out_what_methods_have_in_common():
+    events = toy_events(40, 200)
+    rng = np.random.default_rng(3)
+    puppi = hs.mitigate(events, "puppi")
+    near = ak.unflatten(np.clip(ak.flatten(puppi) + 0.01 * rng.random(ak.sum(ak.num(puppi))), 0, 1), ak.num(puppi))
+    seen = observe_all(events, {"chs": hs.mitigate(events, "chs"), "near": near})
+    change = differences(seen, "chs", replicas=50)
+    gaps = summarise(seen, replicas=50).estimates
+    assert change["chs"]["met"].value == change["chs"]["met"].error == 0
+    assert change["near"]["met"].value == pytest.approx(
+        gaps["near"]["met"]["gap"].value - gaps["chs"]["met"]["gap"].value
+    )
+    close = differences(seen, REFERENCE, replicas=50)["near"]["met"]
+    assert 0 < close.error < gaps["chs"]["met"]["gap"].error
+    with pytest.raises(SettingsError, match="nothing was observed with 'puppi'"):
+        differences(seen, "puppi")
+    with pytest.raises(SettingsError, match="at least 2"):
+        differences(seen, "chs", replicas=1)
 
 
 def test_no_gap_where_puppi_is_not_worse_than_perfect():

@@ -29,7 +29,10 @@ def one_thread():
 TINY = PUNetworkSettings(5, k=4, encoder=(8, 6), dense=(7,), head=(9, 5))
 TINY_RAW = dataclasses.replace(TINY, first_hop="raw")
 TINY_LOCAL = dataclasses.replace(TINY_RAW, blocks=1)
-KINDS = pytest.mark.parametrize("settings", [TINY, TINY_RAW, TINY_LOCAL], ids=["state", "raw", "local"])
+TINY_ALONE = dataclasses.replace(TINY, blocks=0)
+KINDS = pytest.mark.parametrize(
+    "settings", [TINY, TINY_RAW, TINY_LOCAL, TINY_ALONE], ids=["state", "raw", "local", "alone"]
+)
 
 
 def tensors(settings, n):

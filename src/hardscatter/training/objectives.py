@@ -78,15 +78,16 @@ class HardFraction:
     def __call__(self, weights: Tensor, batch: Batch, generator: torch.Generator) -> Tensor:  # noqa: ARG002
         """Return the loss of each crossing; 0 for one without candidates."""
         importance = batch.crossings.kinematics[:, PT] ** self.momentum_power
-        return _mean_square(weights - batch.hard_fraction, importance, batch.crossings)
+        return _mean((weights - batch.hard_fraction).square(), importance, batch.crossings)
 
 
 @dataclass(frozen=True, config=_FROZEN)
 class Spread:
-    """`spread`, no label: squared distance to the spread of an ensemble, L = Σ_i pt_i (y_i − s_i)² / Σ_i pt_i.
+    """`spread`, no label: L = −Σ_i pt_i (s_i ln y_i + (1 − s_i) ln(1 − y_i)) / Σ_i pt_i, least at y = ⟨s⟩.
 
     y is what the network gives for a weight, s_i the standard deviation of the weights of the ensemble's members
-    (`hardscatter.training.ensemble.spread`): the network learns the errors of their weights.
+    (`hardscatter.training.ensemble.spread`): the network learns the errors of their weights. They are small, and a
+    squared distance would hardly pull where the logistic function is flat; this pulls at its argument by y − s.
 
     Parameters
     ----------
@@ -100,13 +101,14 @@ class Spread:
     def __call__(self, weights: Tensor, batch: Batch, generator: torch.Generator) -> Tensor:  # noqa: ARG002
         """Return the loss of each crossing; 0 for one without candidates."""
         pt = batch.crossings.kinematics[:, PT]
-        return _mean_square(weights - spread(self.models, batch.inputs), pt, batch.crossings)
+        s, y = spread(self.models, batch.inputs), weights.clamp(1e-7, 1 - 1e-7)
+        return _mean(-s * y.log() - (1 - s) * (1 - y).log(), pt, batch.crossings)
 
 
-def _mean_square(wrong: Tensor, importance: Tensor, cloud: Cloud) -> Tensor:
-    """Return the weighted mean of a square over the candidates of each crossing; 0 for one without candidates."""
-    sums = sum_events(torch.stack([importance * wrong.square(), importance], dim=1), cloud.offsets)
-    return (sums[:, 0] / sums[:, 1].clamp(min=1e-12)).to(wrong.dtype)
+def _mean(values: Tensor, importance: Tensor, cloud: Cloud) -> Tensor:
+    """Return the weighted mean over the candidates of each crossing; 0 for one without candidates."""
+    sums = sum_events(torch.stack([importance * values, importance], dim=1), cloud.offsets)
+    return (sums[:, 0] / sums[:, 1].clamp(min=1e-12)).to(values.dtype)
 
 
 SUPERVISED = MappingProxyType({"hard_fraction": HardFraction})
