@@ -260,3 +260,12 @@ def test_stored_errors_are_checked():
     for bad in (ones[:, :-1], 2 * ones, np.nan * ones):
         with pytest.raises(InvalidEventsError, match=r"weight_errors\.x"):
             hs.with_weights(events, "x", ones, errors=bad)
+
+
+def test_the_shipped_weights_have_errors():
+    events = toy_events(2, 80)
+    errors = flat(hs.weight_errors(events, "total"))
+    assert len(errors) == len(flat(events.candidates.pt))
+    assert np.isfinite(errors).all()
+    assert (errors >= 0).all()
+    assert 0 < errors.max() <= 1
