@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 import torch
 
-from hardscatter.nets.abcnet import ABCNet, PUNetworkSettings
+from hardscatter.nets.abcnet import ABCNet, AttentionSettings
 from hardscatter.nets.export import export_onnx
 from hardscatter.pileup.features import DEFAULT_SCHEMA
 
@@ -26,7 +26,7 @@ ABOUT = {
 @functools.cache
 def network(name):
     torch.manual_seed(3)
-    return ABCNet(getattr(PUNetworkSettings, name)(len(DEFAULT_SCHEMA))).eval()
+    return ABCNet(getattr(AttentionSettings, name)(), len(DEFAULT_SCHEMA)).eval()
 
 
 @functools.cache

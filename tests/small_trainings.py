@@ -7,6 +7,7 @@ import numpy as np
 
 import hardscatter as hs
 from hardscatter.pileup.features import DEFAULT_SCHEMA
+from hardscatter.pileup.links import Nearest
 from hardscatter.training.batches import batch_of
 from hardscatter.training.configuration import Training, parse
 from helpers import toy_events
@@ -61,4 +62,4 @@ def empty_pair(counts=(0, 0)):
 
 def batch(alone, events, k=4, missing=(0.0, 0.0), number=0, seed=1):
     """Return the batch of a pair."""
-    return batch_of(alone, events, number, DEFAULT_SCHEMA, k, missing, seed)
+    return batch_of(alone, events, number, DEFAULT_SCHEMA, Nearest(k=k), missing, seed)

@@ -28,11 +28,13 @@ from torch import Tensor
 import hardscatter as hs
 from hardscatter.events import LEADING, Events
 from hardscatter.metrics import Observations, differences, observe_all, summarise
-from hardscatter.training.batches import Batch, inputs_of
+from hardscatter.pileup.links import Nearest
+from hardscatter.training.batches import Batch
 from hardscatter.training.configuration import Crossings, Training, load_configuration
 from hardscatter.training.data import CrossingBatches
 from hardscatter.training.module import make_network, share
 from hardscatter.training.objectives import Sum
+from hardscatter.training.trained import weigh
 
 SEED, PILEUP, N_MINBIAS = 202, 140, 12_000
 CROSSINGS, PASSES, AT_ONCE = 768, 2, 4
@@ -112,7 +114,7 @@ class Network:
 
     def __call__(self, features: Tensor, coordinates: Tensor, neighbours: Tensor) -> Tensor:
         """Return weights, (N,)."""
-        k = self.training.network.k
+        k = self.training.network.links.width
         with torch.autocast("cpu", torch.bfloat16):
             weights: Tensor = self.network(features * self._seen, coordinates, neighbours[:, :k])
         return weights.float()
@@ -140,13 +142,7 @@ class Network:
 
     def weights(self, events: Events) -> ak.Array:
         """Return weights of crossings with pileup."""
-        parts = []
-        for first in range(0, len(events), AT_ONCE):
-            part = events[first : first + AT_ONCE]
-            inputs = inputs_of(part, self.training.schema, K, (0.0, 0.0), np.random.default_rng(0))
-            with torch.no_grad():
-                parts.append(self(inputs.features, inputs.coordinates, inputs.neighbours).numpy())
-        weights = ak.unflatten(np.concatenate(parts), ak.num(events.candidates.pt))
+        weights = weigh(self, events, self.training.schema, Nearest(k=K))
         if not self._row.settled:
             return weights
         c = events.candidates
@@ -165,7 +161,7 @@ class Crossed:
         """Return batches with the features of `total` and `K` neighbours."""
         if self._data != training.data:
             missing = (training.missing.field, training.missing.everything)
-            stream = CrossingBatches(training.data, AT_ONCE, K, missing, training.seed, training.schema)
+            stream = CrossingBatches(training.data, AT_ONCE, Nearest(k=K), missing, training.seed, training.schema)
             self._data, self._batches = training.data, []
             for number in range(CROSSINGS // AT_ONCE):
                 self._batches.append(stream[number])

@@ -9,6 +9,7 @@ import pytest
 pytest.importorskip("torch")
 from hardscatter.detector import load_card
 from hardscatter.detector.noise import Noise, zero_suppressed
+from hardscatter.pileup.links import Nearest
 from hardscatter.training import load_configuration
 from hardscatter.training.configuration import NoisyCrossings, Training, parse
 from hardscatter.training.data import CrossingBatches, _NoisyStream
@@ -44,7 +45,7 @@ def test_pairs_come_by_number_and_each_has_its_own_noise():
 
 
 def test_batches_hold_noise_as_what_is_to_be_removed():
-    batch = CrossingBatches(DATA, 2, 4, (0.0, 0.0), 1)[0]
+    batch = CrossingBatches(DATA, 2, Nearest(k=4), (0.0, 0.0), 1)[0]
     assert len(batch.crossings.offsets) == len(batch.alone.offsets) == 3
     pure = batch.hard_fraction == 0
     assert 1000 < int(pure.sum()) == len(batch.hard_fraction) - len(batch.alone.charge)

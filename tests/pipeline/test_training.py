@@ -26,6 +26,7 @@ from hardscatter import cli  # noqa: E402
 from hardscatter.detector import load_card  # noqa: E402
 from hardscatter.errors import HardscatterError, SettingsError, UnreadableFileError, UnwritableFileError  # noqa: E402
 from hardscatter.pileup.features import DEFAULT_SCHEMA  # noqa: E402
+from hardscatter.pileup.links import Nearest  # noqa: E402
 from hardscatter.threads import threads  # noqa: E402
 from hardscatter.training import Machine, configurations, history, load, load_configuration, train  # noqa: E402
 from hardscatter.training.configuration import Crossings, NoisyCrossings, save_configuration  # noqa: E402
@@ -135,7 +136,7 @@ def test_nothing_true_reaches_the_network_or_a_loss_without_labels():
 @pytest.mark.parametrize("crossings", [3, 8])
 def test_batches_have_their_size_and_their_number_says_which(crossings):
     data = Crossings(("ttbar-semileptonic",), ("cms-phase2", "delphes-phase2"), "5", 11, 5, 60)
-    some, other = (CrossingBatches(data, crossings, 4, (0.1, 0.1), 1) for _ in range(2))
+    some, other = (CrossingBatches(data, crossings, Nearest(k=4), (0.1, 0.1), 1) for _ in range(2))
     first = [some[index] for index in range(2 * some.block)]
     sums = [each.crossings.kinematics[:, 0].sum().item() for each in first]
     assert len(set(sums)) == len(first)

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 torch = pytest.importorskip("torch")
+from hardscatter.pileup.links import Nearest  # noqa: E402
 from hardscatter.training import Machine, history, load, train  # noqa: E402
 from hardscatter.training.data import CrossingBatches, Rounds  # noqa: E402
 from hardscatter.training.module import Weighing, share  # noqa: E402
@@ -126,7 +127,10 @@ def test_two_processes_train_on_the_sum_of_their_batches(tmp_path):
     module = Weighing(training)
     optimiser = torch.optim.Adam(module.parameters(), training.optimiser.rate)
     missing = (training.missing.field, training.missing.everything)
-    devices = [CrossingBatches(training.data, training.length.crossings, 4, missing, training.seed) for _ in range(2)]
+    devices = [
+        CrossingBatches(training.data, training.length.crossings, Nearest(k=4), missing, training.seed)
+        for _ in range(2)
+    ]
     samplers = [Rounds(5, devices[device].block, device, 2) for device in range(2)]
     step = 0
     for number in range(3):

@@ -12,14 +12,15 @@ torch = pytest.importorskip("torch")
 
 from hardscatter.geometry import wrap_phi  # noqa: E402
 from hardscatter.geometry.nearest import nearest  # noqa: E402
-from hardscatter.nets.abcnet import ABCNet, PUNetworkSettings  # noqa: E402
+from hardscatter.nets.abcnet import ABCNet, AttentionSettings  # noqa: E402
 from hardscatter.nets.gap import GAP, RawGAP  # noqa: E402
 
-STATE = PUNetworkSettings(5, k=6, encoder=(12, 8), dense=(10,), head=(9, 5))
+N_FEATURES = 5
+STATE = AttentionSettings(k=6, encoder=(12, 8), dense=(10,), head=(9, 5))
 NETS = {}
 for _hop in ("state", "raw"):
     torch.manual_seed(4)
-    NETS[_hop] = ABCNet(dataclasses.replace(STATE, first_hop=_hop)).double()
+    NETS[_hop] = ABCNet(dataclasses.replace(STATE, first_hop=_hop), N_FEATURES).double()
 
 SEEDS = st.integers(0, 2**32 - 1)
 HOPS = st.sampled_from(sorted(NETS))
@@ -31,7 +32,7 @@ def crossings(seed, n_crossings=1, most=60):
     offsets = np.concatenate([[0], np.cumsum(rng.integers(0, most, n_crossings))])
     n = offsets[-1]
     where = np.stack([rng.uniform(-5, 5, n), rng.uniform(-np.pi, np.pi, n), rng.normal(size=n)], axis=1)
-    return rng.normal(size=(n, STATE.n_features)), where, offsets
+    return rng.normal(size=(n, N_FEATURES)), where, offsets
 
 
 def weights(hop, features, where, neighbours):

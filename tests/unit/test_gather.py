@@ -1,4 +1,4 @@
-"""Sums over neighbours by compiled loops: the sums, the gradients, the other way."""
+"""Sums and dot products over neighbours by compiled loops: results, gradients, the other way."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from hardscatter.nets.gather import gather_sum  # noqa: E402
+from hardscatter.nets.gather import gather_dot, gather_sum  # noqa: E402
 
 
 def inputs(dtype=torch.float64, n=9, q=7, k=4, width=5):
@@ -52,3 +52,73 @@ def test_nothing_to_gather(n, q):
     assert result.shape == (q, 5)
     result.sum().backward()
     assert values.grad is None or not values.grad.any()
+
+
+def inputs_of_heads(dtype=torch.float64, heads=3, n=9, q=7, k=4, width=5):
+    generator = torch.Generator().manual_seed(2)
+    shapes = (n, heads, width), (q, heads, width), (q, heads, k)
+    values, rows, weights = (
+        torch.randn(*shape, generator=generator, dtype=dtype, requires_grad=True) for shape in shapes
+    )
+    return values, rows, weights, torch.randint(0, n, (q, k), generator=generator)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_heads_are_summed_and_multiplied_on_their_own(dtype):
+    values, rows, weights, index = inputs_of_heads(dtype)
+    flows = torch.randn(7, 3, 5, dtype=dtype), torch.randn(7, 3, 4, dtype=dtype)
+    pairs = (
+        (gather_sum(values, index, weights), torch.einsum("qhk,qkha->qha", weights, values[index])),
+        (gather_dot(rows, index, values), torch.einsum("qha,qkha->qhk", rows, values[index])),
+    )
+    for (ours, theirs), inner, flow in zip(pairs, (weights, rows), flows, strict=True):
+        torch.testing.assert_close(ours, theirs)
+        torch.testing.assert_close(
+            torch.autograd.grad(ours, (values, inner), flow), torch.autograd.grad(theirs, (values, inner), flow)
+        )
+
+
+def test_gradcheck_of_heads_and_of_one_alone():
+    values, rows, weights, index = inputs_of_heads()
+    assert torch.autograd.gradcheck(lambda v, w: gather_sum(v, index, w), (values, weights))
+    assert torch.autograd.gradcheck(lambda r, v: gather_dot(r, index, v), (rows, values))
+    assert torch.autograd.gradcheck(lambda r, v: gather_dot(r[:, 0], index, v[:, 0]), (rows, values))
+
+
+def test_only_what_wants_a_gradient_gets_one():
+    values, rows, _, index = inputs_of_heads()
+    gather_dot(rows, index, values.detach()).sum().backward()
+    assert values.grad is None
+    torch.testing.assert_close(rows.grad, values.detach()[index].sum(1))
+
+
+@pytest.mark.parametrize("heads", [False, True])
+def test_other_devices_and_export_give_the_same(heads, monkeypatch):
+    values, rows, weights, index = inputs_of_heads(torch.float32)
+    if not heads:
+        values, rows, weights = (part[:, 0] for part in (values, rows, weights))
+    wanted = gather_sum(values, index, weights), gather_dot(rows, index, values)
+    monkeypatch.setattr("hardscatter.nets.gather._compiled_loops_serve", lambda values: False)
+    torch.testing.assert_close((gather_sum(values, index, weights), gather_dot(rows, index, values)), wanted)
+    monkeypatch.setattr(torch.compiler, "is_exporting", lambda: True)
+    torch.testing.assert_close((gather_sum(values, index, weights), gather_dot(rows, index, values)), wanted)
+
+
+@pytest.mark.parametrize("n", [0, 3])
+def test_nobody_asks(n):
+    values = torch.randn(n, 2, 5, requires_grad=True)
+    index, none = torch.zeros(0, 4, dtype=torch.int64), torch.zeros(0, 2, 5, requires_grad=True)
+    assert gather_dot(none, index, values).shape == (0, 2, 4)
+    result = gather_sum(values, index, torch.ones(0, 2, 4))
+    assert result.shape == (0, 2, 5)
+    result.sum().backward()
+    assert not values.grad.any()
+
+
+def test_dot_products_of_half_precision_are_widened():
+    values, rows, _, index = inputs_of_heads()
+    values, rows = (part.detach().bfloat16().requires_grad_() for part in (values, rows))
+    result = gather_dot(rows, index, values)
+    assert result.dtype == torch.float32
+    result.sum().backward()
+    assert values.grad.dtype == rows.grad.dtype == torch.bfloat16

@@ -22,6 +22,7 @@ from hardscatter.geometry import nearest
 from hardscatter.pileup import learned
 from hardscatter.pileup.features import DEFAULT_SCHEMA, coordinates, features
 from hardscatter.pileup.learned import SUPERVISED, TOTAL_PAPER, Learned, describe
+from hardscatter.pileup.links import Nearest
 from hardscatter.pileup.method import by_name, settings_of
 from helpers import toy_events
 
@@ -144,7 +145,7 @@ def test_what_a_model_says_of_itself(name, model):
     assert card.schema == DEFAULT_SCHEMA
     assert card.schema_hash == DEFAULT_SCHEMA.hash()
     assert card.settings == json.loads(json.dumps(dataclasses.asdict(network(name).settings)))
-    assert card.k == 20
+    assert card.links == Nearest(k=20)
     assert card.local == (name == "small")
     assert card.cards == {"cms-phase2": "0123456789abcdef"}
     assert card.training == {"name": "random", "seed": 3}

@@ -1,6 +1,5 @@
 """The exported graph gives the weights of torch at any size, says what it needs, and refuses to be wrong."""
 
-import dataclasses
 import json
 
 import numpy as np
@@ -11,7 +10,7 @@ import onnxruntime  # noqa: E402
 
 from hardscatter.errors import SettingsError  # noqa: E402
 from hardscatter.geometry.nearest import nearest  # noqa: E402
-from hardscatter.nets.abcnet import ABCNet, PUNetworkSettings  # noqa: E402
+from hardscatter.nets.abcnet import ABCNet, AttentionSettings  # noqa: E402
 from hardscatter.nets.export import check_parity, export_onnx, to_onnx  # noqa: E402
 from hardscatter.pileup.features import DEFAULT_SCHEMA, FeatureSchema, coordinates, features  # noqa: E402
 from helpers import toy_events  # noqa: E402
@@ -30,15 +29,15 @@ def one_thread():
 @pytest.mark.parametrize(
     "settings",
     [
-        PUNetworkSettings.paper(N_FEATURES),
-        PUNetworkSettings.small(N_FEATURES),
-        PUNetworkSettings(N_FEATURES, k=6, encoder=(8, 8), dense=(8,), head=(8,), first_hop="raw"),
+        AttentionSettings.paper(),
+        AttentionSettings.small(),
+        AttentionSettings(k=6, encoder=(8, 8), dense=(8,), head=(8,), first_hop="raw"),
     ],
     ids=["paper", "small", "raw"],
 )
 def test_export_agrees_and_tells_what_it_is(settings, tmp_path, capsys):
     torch.manual_seed(3)
-    net = ABCNet(settings).train()
+    net = ABCNet(settings, N_FEATURES).train()
     path = tmp_path / "net.onnx"
     largest = export_onnx(net, path, DEFAULT_SCHEMA, metadata={"card": "a test"})
     assert net.training
@@ -49,7 +48,7 @@ def test_export_agrees_and_tells_what_it_is(settings, tmp_path, capsys):
     session = onnxruntime.InferenceSession(path)
     about = session.get_modelmeta().custom_metadata_map
     assert FeatureSchema.from_json(about["schema"]).hash() == about["schema_hash"] == DEFAULT_SCHEMA.hash()
-    assert PUNetworkSettings(**json.loads(about["settings"])) == settings
+    assert AttentionSettings(**json.loads(about["settings"])) == settings
     assert about["card"] == "a test"
     names = [given.name for given in session.get_inputs()]
     assert names == ["features", "coordinates", "neighbours", *(["queries"] if settings.local else [])]
@@ -68,8 +67,8 @@ def test_export_agrees_and_tells_what_it_is(settings, tmp_path, capsys):
 
 
 def test_a_wrong_graph_is_refused(tmp_path):
-    settings = PUNetworkSettings(N_FEATURES, k=3, encoder=(4,), blocks=1, dense=(4,), head=(4,))
-    net = ABCNet(settings)
+    settings = AttentionSettings(k=3, encoder=(4,), blocks=1, dense=(4,), head=(4,))
+    net = ABCNet(settings, N_FEATURES)
     model = to_onnx(net)
     with torch.no_grad():
         net.output.bias += 1.0
@@ -85,6 +84,6 @@ def test_a_wrong_graph_is_refused(tmp_path):
 
 
 def test_a_schema_of_another_size_is_refused(tmp_path):
-    net = ABCNet(dataclasses.replace(PUNetworkSettings.small(N_FEATURES), n_features=3))
+    net = ABCNet(AttentionSettings.small(), 3)
     with pytest.raises(SettingsError, match="takes 3 features, the schema has 27"):
         export_onnx(net, tmp_path / "net.onnx", DEFAULT_SCHEMA)

@@ -159,7 +159,7 @@ def test_all_candidates_are_judged(members):
     ("other", "words"),
     [
         ({"schema": FeatureSchema(tuple(reversed(DEFAULT_SCHEMA.columns)))}, "sees other features"),
-        ({"k": K + 1}, "sees 5 neighbours: set network.k, now 4, to that"),
+        ({"k": K + 1}, "looks at Nearest\\(.*k=5.*, this training at Nearest\\(.*k=4"),
     ],
     ids=["schema", "k"],
 )
@@ -173,7 +173,7 @@ def test_members_that_see_something_else_are_refused_before_any_work(members, tm
 
 def test_the_packaged_errors_fit_the_packaged_weights():
     weights, errors = load_configuration("total"), load_configuration("total-spread")
-    assert (errors.schema, errors.network.k, errors.data) == (weights.schema, weights.network.k, weights.data)
+    assert (errors.schema, errors.network.links, errors.data) == (weights.schema, weights.network.links, weights.data)
     assert len(errors.objective[0].settings["models"]) == 2
 
 

@@ -108,6 +108,12 @@ def test_set_changes_one_setting(own, change, place, value):
         ("optimiser.rate=.inf", "own.yaml: optimiser.rate: "),
         ("missing.field=1.1", "own.yaml: missing.field: "),
         ("network.first_hop=cooked", "own.yaml: network.first_hop: "),
+        ("network.kind=spiral", "own.yaml: network: "),
+        ("network={kind: gated, encoder: [4]}", "own.yaml: network.encoder: "),
+        ("data={files: [some.root]}", "own.yaml: data.validation_files: "),
+        ("data={files: [a.root], validation_files: [b.root]}", "only the loss masked learns from them"),
+        ("objective=[{loss: masked}]", "set masking"),
+        ("masking.leading=2", "own.yaml: masking.leading: "),
     ],
 )
 def test_a_setting_that_does_not_fit_gets_one_sentence(own, change, words):
@@ -117,7 +123,7 @@ def test_a_setting_that_does_not_fit_gets_one_sentence(own, change, words):
     assert words in sentence
     assert "\n" not in sentence
     assert sentence.endswith(".")
-    assert "NoisyCrossings" not in sentence
+    assert "Crossings" not in sentence
 
 
 @pytest.mark.parametrize(

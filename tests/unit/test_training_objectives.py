@@ -14,10 +14,19 @@ from hardscatter.errors import SettingsError  # noqa: E402
 from hardscatter.pileup.features import DEFAULT_SCHEMA, OPTIONAL, drop_fields, features  # noqa: E402
 from hardscatter.training.configuration import Term  # noqa: E402
 from hardscatter.training.module import Weighing  # noqa: E402
-from hardscatter.training.objectives import DISTILLED, SUPERVISED, HardFraction, Sum, make_term, names  # noqa: E402
+from hardscatter.training.objectives import (  # noqa: E402
+    DISTILLED,
+    MASKED,
+    SUPERVISED,
+    CrossEntropy,
+    HardFraction,
+    Sum,
+    make_term,
+    names,
+)
 from small_trainings import batch, empty_pair, small, toy_pair  # noqa: E402
 
-OURS = [name for name in names() if name not in DISTILLED]  # those of others: test_spread.py
+OURS = [name for name in names() if name not in {**DISTILLED, **MASKED}]  # the others: test_spread.py, test_masking.py
 LABEL_FREE = [name for name in OURS if name not in SUPERVISED]
 
 
@@ -76,11 +85,12 @@ def test_objectives_without_labels_never_look_at_them(name, candidates):
     assert not gradient[~chosen].any()
 
 
-def test_the_supervised_one_does():
+@pytest.mark.parametrize("name", SUPERVISED)
+def test_the_supervised_ones_do(name):
     pair = batch(*toy_pair(2, 60))
     blind = dataclasses.replace(pair, hard_fraction=torch.full_like(pair.hard_fraction, torch.nan))
-    assert torch.isfinite(judged([{"loss": "hard_fraction"}], pair)[0])
-    assert torch.isnan(judged([{"loss": "hard_fraction"}], blind)[0])
+    assert torch.isfinite(judged([{"loss": name}], pair)[0])
+    assert torch.isnan(judged([{"loss": name}], blind)[0])
 
 
 @pytest.mark.parametrize("minimal", [False, True])
@@ -140,6 +150,23 @@ def test_hard_fraction_is_its_formula(power):
     assert not HardFraction(momentum_power=power)(truth, pair, torch.Generator()).any()
     nobody = batch(empty, empty)
     assert HardFraction()(torch.empty(0), nobody, torch.Generator()).tolist() == [0.0]
+
+
+@pytest.mark.parametrize("power", [0, 1])
+def test_cross_entropy_is_its_formula_and_least_at_the_truth(power):
+    alone, events = toy_pair(4, 90)
+    pair = batch(alone, events)
+    half = dataclasses.replace(pair, hard_fraction=0.5 * pair.hard_fraction + 0.2)
+    weights = weights_of(pair)
+    value = CrossEntropy(momentum_power=power)(weights, half, torch.Generator())
+    w, h = weights.detach().double().numpy(), half.hard_fraction.double().numpy()
+    pt = np.asarray(ak.flatten(events.candidates.pt), np.float64) ** power
+    entropy = -h * np.log(w) - (1 - h) * np.log1p(-w)
+    wanted = [np.average(entropy[a:b], weights=pt[a:b]) for a, b in itertools.pairwise(pair.crossings.offsets.tolist())]
+    np.testing.assert_allclose(value.detach().numpy(), wanted, rtol=1e-4)
+    assert (CrossEntropy()(half.hard_fraction, half, torch.Generator()) < CrossEntropy()(weights, half, None)).all()
+    sure = (weights > 0.5).to(weights.dtype)  # wrong for some, and the loss stays finite
+    assert torch.isfinite(CrossEntropy()(sure, half, torch.Generator())).all()
 
 
 def test_the_sum_is_factors_times_means():

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
 from hardscatter.errors import SettingsError
 from hardscatter.nets.edges import N_EDGE_FEATURES, edge_features, take
 from hardscatter.nets.gap import GAP, RawGAP
+from hardscatter.pileup.links import Nearest
+
+_Whole = Annotated[int, Field(ge=1)]
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
-class PUNetworkSettings:
+class AttentionSettings:
     """Sizes of an `ABCNet`; as they stand, those of TOTAL (arXiv:2211.02029, code of May 2023).
 
     Parameters
     ----------
-    n_features
-        Columns of the feature matrix: ``len(schema)``.
     k
         Neighbours of each candidate.
     encoder
@@ -36,19 +37,18 @@ class PUNetworkSettings:
         ``state``: all blocks pool encoded states, as published; ``raw``: the first pools raw features (`RawGAP`).
     """
 
-    n_features: int
-    k: int = 20
-    encoder: tuple[int, ...] = (128, 64)
-    blocks: int = 2
-    dense: tuple[int, ...] = (128,)
-    head: tuple[int, ...] = (256, 128)
+    kind: Literal["attention"] = "attention"
+    k: _Whole = 20
+    encoder: Annotated[tuple[_Whole, ...], Field(min_length=1)] = (128, 64)
+    blocks: Annotated[int, Field(ge=0)] = 2
+    dense: tuple[_Whole, ...] = (128,)
+    head: tuple[_Whole, ...] = (256, 128)
     first_hop: Literal["state", "raw"] = "state"
 
-    def __post_init__(self) -> None:
-        if min(self.n_features, self.k, *self.encoder, *self.dense, *self.head) < 1 or not self.encoder:
-            raise ValueError("every width and k must be at least 1.")
-        if self.blocks < 0:
-            raise ValueError("the number of blocks cannot be below 0.")
+    @property
+    def links(self) -> Nearest:
+        """Whom a candidate looks at."""
+        return Nearest(k=self.k)
 
     @property
     def local(self) -> bool:
@@ -56,14 +56,14 @@ class PUNetworkSettings:
         return self.blocks == 1 and self.first_hop == "raw"
 
     @classmethod
-    def paper(cls, n_features: int) -> PUNetworkSettings:
+    def paper(cls) -> AttentionSettings:
         """Return the published sizes: about 110 thousand parameters."""
-        return cls(n_features)
+        return cls()
 
     @classmethod
-    def small(cls, n_features: int) -> PUNetworkSettings:
+    def small(cls) -> AttentionSettings:
         """Return one raw hop with about a tenth of the parameters, for a laptop."""
-        return cls(n_features, encoder=(32,), blocks=1, dense=(64,), head=(64, 32), first_hop="raw")
+        return cls(encoder=(32,), blocks=1, dense=(64,), head=(64, 32), first_hop="raw")
 
 
 def dense(width: int, widths: tuple[int, ...], activation: type[nn.Module]) -> nn.Sequential:
@@ -77,12 +77,12 @@ def dense(width: int, widths: tuple[int, ...], activation: type[nn.Module]) -> n
 class Block(nn.Module):
     """LayerNorm, attention with residual, dense layers: x → D(x + GAP(LayerNorm(x)))."""
 
-    def __init__(self, settings: PUNetworkSettings, raw: bool) -> None:
+    def __init__(self, settings: AttentionSettings, n_features: int, raw: bool) -> None:
         super().__init__()
         width = settings.encoder[-1]
         self.norm = nn.LayerNorm(width)
         self.attention: GAP | RawGAP = (
-            RawGAP(settings.n_features, width, N_EDGE_FEATURES) if raw else GAP(width, N_EDGE_FEATURES)
+            RawGAP(n_features, width, N_EDGE_FEATURES) if raw else GAP(width, N_EDGE_FEATURES)
         )
         self.dense = dense(width, (*settings.dense, width), nn.GELU)
 
@@ -112,16 +112,16 @@ class ABCNet(nn.Module):
     ABCNet, arXiv:2001.05311; TOTAL, arXiv:2211.02029.
     """
 
-    def __init__(self, settings: PUNetworkSettings) -> None:
+    def __init__(self, settings: AttentionSettings, n_features: int) -> None:
         super().__init__()
-        self.settings = settings
+        self.settings, self.n_features = settings, n_features
         *before, width = settings.encoder
-        widths = (settings.n_features, *before)
+        widths = (n_features, *before)
         # The first layers are linear as published; only the last is followed by an activation.
         linear = [nn.Linear(a, b) for a, b in zip(widths, before, strict=False)]
         self.encoder = nn.Sequential(*linear, nn.Linear(widths[-1], width), nn.LeakyReLU())
         raw = [number == 0 and settings.first_hop == "raw" for number in range(settings.blocks)]
-        self.blocks = nn.ModuleList(Block(settings, first) for first in raw)
+        self.blocks = nn.ModuleList(Block(settings, n_features, first) for first in raw)
         self.norm = nn.LayerNorm(width)
         self.head = dense(width, settings.head, nn.LeakyReLU)
         self.output = nn.Linear((width, *settings.head)[-1], 1)

@@ -5,12 +5,12 @@ Inputs of the graph, all for the candidates of one or more crossings one after a
 =============== ======== ================ ====================================================================
 ``features``    float32  (N, n_features)  `hardscatter.pileup.features.features` with the schema in the metadata
 ``coordinates`` float32  (N, 3)           `hardscatter.pileup.features.coordinates`: η, φ, ln(pt/GeV)
-``neighbours``  int64    (Q, k)           `hardscatter.geometry.nearest`, −1 where there is none
+``neighbours``  int64    (Q, width)       `hardscatter.pileup.links`, −1 where there is none
 ``queries``     int64    (Q,)             only for a local network: the candidates whose weights are wanted
 =============== ======== ================ ====================================================================
 
 Its output is ``weights``, float32, shape (Q,); without ``queries`` Q = N. N and Q may be any number, 0 too. The
-metadata of the model holds ``schema`` and ``settings`` as JSON, ``schema_hash``, and ``largest_difference``.
+metadata of the model holds ``schema``, ``links`` and ``settings`` as JSON, ``schema_hash``, and ``largest_difference``.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ import torch
 from numpy.typing import NDArray
 
 from hardscatter.errors import SettingsError
-from hardscatter.geometry.nearest import nearest
-from hardscatter.nets.abcnet import ABCNet, PUNetworkSettings
+from hardscatter.nets import ABCNet, Network
+from hardscatter.pileup.links import links_to_json
 
 PARITY_SIZES = (0, 1, 20, 500, 9000)
 TOLERANCE = 1e-5
@@ -52,7 +52,7 @@ class Schema(Protocol):
 
 
 def export_onnx(
-    network: ABCNet,
+    network: Network,
     path: str | Path,
     schema: Schema,
     *,
@@ -86,16 +86,15 @@ def export_onnx(
     SettingsError
         If the schema does not fit the network, or the weights differ by more than the tolerance.
     """
-    if len(schema) != network.settings.n_features:
-        raise SettingsError(
-            f"export: the network takes {network.settings.n_features} features, the schema has {len(schema)}."
-        )
+    if len(schema) != network.n_features:
+        raise SettingsError(f"export: the network takes {network.n_features} features, the schema has {len(schema)}.")
     model = to_onnx(network)
     largest = check_parity(network, model, sizes=sizes, tolerance=tolerance, say=say)
     about = {
         **(metadata or {}),
         "schema": schema.to_json(),
         "schema_hash": schema.hash(),
+        "links": links_to_json(network.settings.links),
         "settings": json.dumps(dataclasses.asdict(network.settings), sort_keys=True),
         "largest_difference": f"{largest:.3g}",
     }
@@ -104,11 +103,11 @@ def export_onnx(
     return largest
 
 
-def to_onnx(network: ABCNet) -> onnx.ModelProto:
+def to_onnx(network: Network) -> onnx.ModelProto:
     """Return the network as an ONNX model, N and Q free, by way of `torch.export` (the older way gave wrong sums)."""
-    example = parity_inputs(network.settings, 2 * network.settings.k + 3)
+    example = parity_inputs(network, 2 * network.settings.links.width + 3)
     n, q = torch.export.Dim("n"), torch.export.Dim("q")
-    local = network.settings.local
+    local = is_local(network)
     shapes: dict[str, Any] = {"features": {0: n}, "coordinates": {0: n}, "neighbours": {0: q if local else n}}
     shapes["queries"] = {0: q} if local else None
     names = [name for name in shapes if name in example]
@@ -149,7 +148,7 @@ def _quiet() -> Iterator[None]:
 
 
 def check_parity(
-    network: ABCNet,
+    network: Network,
     model: onnx.ModelProto,
     *,
     sizes: Sequence[int] = PARITY_SIZES,
@@ -187,7 +186,7 @@ def check_parity(
 
     largest = 0.0
     for size in sizes:
-        inputs = parity_inputs(network.settings, size)
+        inputs = parity_inputs(network, size)
         theirs = session.run(["weights"], inputs)[0]
         with torch.no_grad():
             ours = _on_device(network, inputs)
@@ -207,22 +206,25 @@ def check_parity(
     return largest
 
 
-def _on_device(network: ABCNet, inputs: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+def _on_device(network: Network, inputs: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
     parameter = next(network.parameters())
     weights: torch.Tensor = network(*(torch.from_numpy(value).to(parameter.device) for value in inputs.values()))
     return np.asarray(weights.cpu().numpy())
 
 
-def parity_inputs(settings: PUNetworkSettings, n: int, seed: int = 1) -> dict[str, NDArray[Any]]:
+def is_local(network: Network) -> bool:
+    """Tell whether the network can be asked about some candidates alone: its graph then takes ``queries``."""
+    return isinstance(network, ABCNet) and network.settings.local
+
+
+def parity_inputs(network: Network, n: int, seed: int = 1) -> dict[str, NDArray[Any]]:
     """Return made-up inputs of `n` candidates by name, in the order of the graph; queries are every other one."""
     rng = np.random.default_rng((seed, n))
-    eta, phi = rng.uniform(-5, 5, n), rng.uniform(-np.pi, np.pi, n)
-    asks = np.arange(n) % 2 == 0 if settings.local else np.ones(n, dtype=np.bool_)
-    inputs: dict[str, NDArray[Any]] = {
-        "features": rng.normal(size=(n, settings.n_features)).astype(np.float32),
-        "coordinates": np.stack([eta, phi, rng.normal(size=n)], axis=1).astype(np.float32),
-        "neighbours": nearest(eta, phi, np.array([0, n]), settings.k, queries=asks),
+    eta, phi, log_pt = rng.uniform(-5, 5, n), rng.uniform(-np.pi, np.pi, n), rng.normal(size=n)
+    links = network.settings.links.find(eta, phi, np.exp(log_pt), np.array([0, n]))
+    queries = np.flatnonzero(np.arange(n) % 2 == 0)
+    return {
+        "features": rng.normal(size=(n, network.n_features)).astype(np.float32),
+        "coordinates": np.stack([eta, phi, log_pt], axis=1).astype(np.float32),
+        **({"neighbours": links[queries], "queries": queries} if is_local(network) else {"neighbours": links}),
     }
-    if settings.local:
-        inputs["queries"] = np.flatnonzero(asks)
-    return inputs

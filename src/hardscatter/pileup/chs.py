@@ -17,6 +17,17 @@ def is_charged_pileup(events: Events) -> NDArray[np.bool_]:
     return charged & (flat(events.candidates.vertex) > LEADING)
 
 
+def settled_by_vertex(events: Events, weights: ak.Array) -> ak.Array:
+    """Return weights with 1 for charged candidates of the leading vertex and 0 for those of others; float32.
+
+    Neutral candidates and charged ones without a vertex keep theirs.
+    """
+    vertex = flat(events.candidates.vertex)
+    decided = (flat(events.candidates.charge) != 0) & (vertex >= LEADING)
+    settled = np.where(decided, vertex == LEADING, flat(weights, np.float32)).astype(np.float32)
+    return jagged_like(settled, events.candidates.charge)
+
+
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
 class ChargedHadronSubtraction:
     """Remove charged candidates of pileup vertices: w = 0 for charge ≠ 0 and vertex > 0, else 1.

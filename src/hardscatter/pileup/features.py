@@ -15,6 +15,7 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -26,6 +27,8 @@ from pydantic.dataclasses import dataclass
 
 from hardscatter.errors import SettingsError
 from hardscatter.events import CANDIDATE_FIELDS, LEADING, NO_VERTEX, Events, flat, offsets_of
+from hardscatter.pileup import pixels
+from hardscatter.pileup.puppi import CMS_PHASE2
 from hardscatter.pileup.surroundings import KINDS, NAMES, RADII, surroundings
 
 TRACK = ("d0", "dz", "d0_error", "dz_error")
@@ -46,9 +49,9 @@ class Feature:
     """One column: x = clip((f(source / unit) − offset) / scale, −limit, limit); 0 where the source is not finite.
 
     `source` is a field of the candidates, ``d0_significance``, ``dz_significance``, ``particle_class``,
-    ``n_vertices``, ``rho``, ``has_<optional field>`` or a sum of `hardscatter.pileup.surroundings`; `unit` is in GeV,
-    mm or a number. The transform f is
-    ``identity``, natural ``log``, ``asinh`` (keeps the sign: linear well below the unit, a logarithm far above),
+    ``n_vertices``, ``rho``, ``has_<optional field>``, ``puppi_weight`` (of `puppi:cms-phase2`), or a sum of
+    `hardscatter.pileup.surroundings` or `hardscatter.pileup.pixels`; `unit` is in GeV, mm or a number. The transform f
+    is ``identity``, natural ``log``, ``asinh`` (keeps the sign: linear well below the unit, a logarithm far above),
     ``equals`` or ``above`` (1 where the source is, or exceeds, `value`).
     """
 
@@ -71,6 +74,8 @@ class Feature:
         source = self.source.removeprefix("has_")
         if source == "particle_class":
             return ("pdg_id",)
+        if source == "puppi_weight":
+            return ("n_vertices",)
         if source.endswith("_significance"):
             return (source.removesuffix("_significance"), source.replace("significance", "error"))
         return (source,) if source in OPTIONAL else ()
@@ -124,6 +129,12 @@ def _around() -> tuple[Feature, ...]:
     return (*cones, *shapes, *strips)
 
 
+def _pixels() -> list[Feature]:
+    # eta: where no tracker is, no track means nothing. A pixel has that of the candidate which stands for it.
+    sums = [Feature(name, name, "asinh", unit=1.0, scale=2.0) for name in pixels.NAMES]
+    return [Feature("eta", "eta", scale=2.5), *sums]
+
+
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
 class FeatureSchema:
     """The columns of a feature matrix in their order; a model works only with the schema it was trained with."""
@@ -161,7 +172,13 @@ DEFAULT_SCHEMA = FeatureSchema()
 """A candidate on its own, and how much pileup there is in its crossing."""
 SURROUNDINGS_SCHEMA = FeatureSchema((*DEFAULT_FEATURES, *_around()), version=2)
 """The same, and what lies around it."""
-SCHEMAS = MappingProxyType({"candidates": DEFAULT_SCHEMA, "surroundings": SURROUNDINGS_SCHEMA})
+PUPPI_SCHEMA = FeatureSchema((*DEFAULT_FEATURES, Feature("puppi_weight", "puppi_weight")), version=1)
+"""A candidate on its own, and what PUPPI says of it."""
+PIXELS_SCHEMA = FeatureSchema(tuple(_pixels()), version=1)
+"""What is in a candidate's pixel, of `hardscatter.pileup.pumml`'s image."""
+SCHEMAS = MappingProxyType(
+    {"candidates": DEFAULT_SCHEMA, "surroundings": SURROUNDINGS_SCHEMA, "puppi": PUPPI_SCHEMA, "pixels": PIXELS_SCHEMA}
+)
 """Schemas by the name that a training configuration gives them."""
 
 
@@ -237,7 +254,14 @@ class _Sources:
         self._events, self._counts = events, np.diff(offsets)
         self._fields = set(events.fields) | {f"candidates.{name}" for name in events.candidates.fields}
         self._made: dict[str, NDArray[np.float64]] = {}
-        self._around: NDArray[np.float64] | None = None
+
+    @cached_property
+    def _around(self) -> NDArray[np.float64]:
+        return surroundings(self._events)
+
+    @cached_property
+    def _pixel_sums(self) -> NDArray[np.float64]:
+        return pixels.pixel_sums(self._events)
 
     def there(self, field: str) -> bool:
         return field in self._fields or f"candidates.{field}" in self._fields
@@ -249,9 +273,11 @@ class _Sources:
 
     def _make(self, name: str) -> NDArray[np.float64]:
         if name in NAMES:
-            if self._around is None:
-                self._around = surroundings(self._events)
             return self._around[:, NAMES[name]]
+        if name in pixels.NAMES:
+            return self._pixel_sums[:, pixels.NAMES[name]]
+        if name == "puppi_weight":
+            return flat(CMS_PHASE2.weights(self._events), np.float64)
         if name.startswith("has_"):
             return np.isfinite(self[name.removeprefix("has_")]).astype(np.float64)
         if name.endswith("_significance"):

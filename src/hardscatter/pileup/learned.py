@@ -27,9 +27,9 @@ from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
 
 from hardscatter.errors import UnreadableFileError
-from hardscatter.events import Events, flat, jagged_like, offsets_of
-from hardscatter.geometry import nearest
+from hardscatter.events import Events, jagged_like, offsets_of
 from hardscatter.pileup.features import FeatureSchema, coordinates, features
+from hardscatter.pileup.links import Links, Nearest, links_from_json, links_of
 from hardscatter.pileup.method import MODEL_SUFFIX
 from hardscatter.threads import over_crossings
 
@@ -96,8 +96,8 @@ class ModelCard:
     schema_hash: str
     settings: dict[str, Any]
     """Sizes of the network."""
-    k: int
-    """Neighbours of each candidate."""
+    links: Links
+    """Whom a candidate looks at."""
     local: bool
     """Whether the network can be asked about some candidates alone."""
     cards: dict[str, str]
@@ -147,11 +147,10 @@ class Network:
 
     def weights(self, events: Events) -> NDArray[np.float32]:
         """Return the weights of all candidates, shape (N,), all crossings given to the network at once."""
-        matrix, offsets = features(events, self.card.schema)
+        matrix, _ = features(events, self.card.schema)
         if not len(matrix):
             return np.zeros(0, dtype=np.float32)
-        eta, phi = (flat(events.candidates[name], np.float64) for name in ("eta", "phi"))
-        return self.run(matrix, coordinates(events), nearest(eta, phi, offsets, self.card.k))
+        return self.run(matrix, coordinates(events), links_of(events, self.card.links))
 
     def run(
         self, features: NDArray[np.float32], coordinates: NDArray[np.float32], neighbours: NDArray[np.int64]
@@ -245,7 +244,8 @@ def _card(path: Path, session: Any) -> ModelCard:
         schema = FeatureSchema.from_json(about["schema"])
         settings = dict(json.loads(about["settings"]))
         cards, training = (dict(json.loads(about.get(key, "{}"))) for key in ("cards", "training"))
-        k = int(settings["k"])
+        # The first models had no other links and said k alone.
+        links = links_from_json(about["links"]) if "links" in about else Nearest(k=int(settings["k"]))
         difference = float(about["largest_difference"]) if "largest_difference" in about else None
     except (ValueError, TypeError, KeyError):
         raise UnreadableFileError(f"model {path} has unreadable metadata: {_REMEDY}.") from None
@@ -254,19 +254,19 @@ def _card(path: Path, session: Any) -> ModelCard:
             f"model {path} was made for a feature schema of hash {about['schema_hash']}, the one in it has "
             f"{schema.hash()}: {_REMEDY}."
         )
-    local = _check_graph(path, session, len(schema), k)
+    local = _check_graph(path, session, len(schema), links.width)
     version = about.get("version", "")
-    return ModelCard(path, schema, schema.hash(), settings, k, local, cards, training, version, difference)
+    return ModelCard(path, schema, schema.hash(), settings, links, local, cards, training, version, difference)
 
 
-def _check_graph(path: Path, session: Any, n_features: int, k: int) -> bool:
+def _check_graph(path: Path, session: Any, n_features: int, width: int) -> bool:
     """Make sure that inputs and outputs are those of `hardscatter.nets.export`; tell whether there are queries."""
     inputs, outputs = (_shapes(nodes) for nodes in (session.get_inputs(), session.get_outputs()))
     local = "queries" in inputs
     wanted = {
         "features": f"tensor(float) (any, {n_features})",
         "coordinates": "tensor(float) (any, 3)",
-        "neighbours": f"tensor(int64) (any, {k})",
+        "neighbours": f"tensor(int64) (any, {width})",
         **({"queries": "tensor(int64) (any)"} if local else {}),
     }
     _check_same(path, "takes", inputs, wanted)

@@ -21,6 +21,7 @@ from hardscatter.threads import over_crossings
 
 KINDS = ("neutral", "leading", "pileup", "unassociated")
 """Neutral; charged of the leading vertex, of a pileup vertex, of none."""
+_N_KINDS = len(KINDS)
 RADII = (0.05, 0.1, 0.2, 0.3, 0.4)
 """ΔR of the cones; the last is PUPPI's."""
 STRIP = 0.5
@@ -103,7 +104,7 @@ def _cones(
     grid = build_grid(eta, phi, math.sqrt(largest2))
     # In cell order the inner loop reads memory straight on, and one candidate's neighbours are the next one's.
     pt, eta, phi, kind = pt[grid.order], eta[grid.order], phi[grid.order], kind[grid.order]
-    rings = np.zeros((len(pt), 4, n_radii + 1))  # the last column holds the shape
+    rings = np.zeros((len(pt), _N_KINDS, n_radii + 1))  # the last column holds the shape
     for i in range(len(pt)):
         row = row_of(eta[i], grid.eta_low, grid.rows_per_eta, grid.n_rows)
         for above in range(row, min(row + 2, grid.n_rows)):  # each pair once: its later member lies here or above
@@ -123,12 +124,12 @@ def _cones(
                     rings[j, kind[i], n_radii] += pt[i] * pt[i] * inverse
     for i in range(len(pt)):
         sums = result[grid.order[i]]
-        for k in range(4):
+        for k in range(_N_KINDS):
             total = 0.0
             for ring in range(n_radii):
                 total += rings[i, k, ring]
                 sums[k * n_radii + ring] = total
-            sums[4 * n_radii + k] = rings[i, k, n_radii]
+            sums[_N_KINDS * n_radii + k] = rings[i, k, n_radii]
 
 
 @kernel
@@ -137,7 +138,7 @@ def _strips(
 ) -> None:
     """Fill the strips of one crossing: differences of running sums along eta."""
     order = np.argsort(eta)
-    running = np.zeros((len(pt) + 1, 4))
+    running = np.zeros((len(pt) + 1, _N_KINDS))
     for i in range(len(pt)):
         running[i + 1] = running[i]
         running[i + 1, kind[order[i]]] += pt[order[i]]
@@ -147,6 +148,6 @@ def _strips(
             low += 1
         while high < len(pt) and eta[order[high]] < eta[i] + STRIP:
             high += 1
-        for k in range(4):
+        for k in range(_N_KINDS):
             result[i, k] = running[high, k] - running[low, k]
         result[i, kind[i]] = max(result[i, kind[i]] - pt[i], 0.0)

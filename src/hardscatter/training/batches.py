@@ -10,9 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hardscatter.events import Events, flat, offsets_of
-from hardscatter.geometry import NO_NEIGHBOUR, nearest
+from hardscatter.events import LEADING, Events, flat, offsets_of
+from hardscatter.geometry import NO_NEIGHBOUR
 from hardscatter.pileup.features import FeatureSchema, coordinates, drop_fields, features
+from hardscatter.pileup.links import Links, links_of
+from hardscatter.training.masking import Masking, disguised
 from hardscatter.transport import KINEMATICS
 
 
@@ -25,7 +27,7 @@ class Inputs:
     coordinates: Tensor
     """(N, 3): η, φ, ln(pt/GeV)."""
     neighbours: Tensor
-    """(N, k), −1 where there is none."""
+    """(N, width of the links), −1 where there is none."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,7 @@ class Cloud:
 
 
 _Part = TypeVar("_Part", Inputs, Cloud)
+_EACH = ("hard_fraction", "masked", "leading")  # of `Batch`: one number a candidate
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,11 @@ class Batch:
     crossings: Cloud
     alone: Cloud
     hard_fraction: Tensor
-    """(N,), truth: read by the supervised comparator alone."""
+    """(N,), truth: read by the supervised comparators alone."""
+    masked: Tensor
+    """(N,), bool: charged candidates that the network sees as neutral ones (`hardscatter.training.masking`)."""
+    leading: Tensor
+    """(N,): 1 for charged candidates of the leading vertex, as reconstructed, masked ones too; else 0."""
     number: int
     """Of the batch in its stream."""
 
@@ -68,6 +75,8 @@ class Batch:
                 Cloud(self.crossings.kinematics[a:b], self.crossings.charge[a:b], torch.tensor([0, b - a])),
                 Cloud(self.alone.kinematics[c:d], self.alone.charge[c:d], torch.tensor([0, d - c])),
                 self.hard_fraction[a:b],
+                self.masked[a:b],
+                self.leading[a:b],
                 self.number,
             )
             for a, b, c, d in zip(here, here[1:], there, there[1:], strict=False)
@@ -80,7 +89,7 @@ class Batch:
             inputs=_moved(self.inputs, device),
             crossings=_moved(self.crossings, device),
             alone=_moved(self.alone, device),
-            hard_fraction=self.hard_fraction.to(device),
+            **{name: getattr(self, name).to(device) for name in _EACH},
         )
 
 
@@ -99,8 +108,8 @@ def merge(batches: Sequence[Batch], number: int) -> Batch:
         ),
         _joined([batch.crossings for batch in batches]),
         _joined([batch.alone for batch in batches]),
-        torch.cat([batch.hard_fraction for batch in batches]),
-        number,
+        **{name: torch.cat([getattr(batch, name) for batch in batches]) for name in _EACH},
+        number=number,
     )
 
 
@@ -119,7 +128,7 @@ def _moved(part: _Part, device: torch.device) -> _Part:
 
 
 def inputs_of(
-    events: Events, schema: FeatureSchema, k: int, missing: tuple[float, float], rng: np.random.Generator
+    events: Events, schema: FeatureSchema, links: Links, missing: tuple[float, float], rng: np.random.Generator
 ) -> Inputs:
     """Return what the network sees of crossings, some of which lack optional fields.
 
@@ -127,8 +136,8 @@ def inputs_of(
     ----------
     events
         Crossings with pileup, without truth.
-    schema, k
-        Columns of the features, number of neighbours.
+    schema, links
+        Columns of the features, and whom a candidate looks at.
     missing
         Chance that a crossing lacks each optional field, and that it lacks all of them.
     rng
@@ -136,12 +145,8 @@ def inputs_of(
     """
     matrix, offsets = features(events, schema)
     matrix = drop_fields(matrix, offsets, schema, rng, *missing)
-    candidates = events.candidates
-    eta, phi = flat(candidates.eta, np.float64), flat(candidates.phi, np.float64)
     return Inputs(
-        torch.from_numpy(matrix),
-        torch.from_numpy(coordinates(events)),
-        torch.from_numpy(nearest(eta, phi, offsets, k)),
+        torch.from_numpy(matrix), torch.from_numpy(coordinates(events)), torch.from_numpy(links_of(events, links))
     )
 
 
@@ -150,19 +155,29 @@ def batch_of(
     events: Events,
     number: int,
     schema: FeatureSchema,
-    k: int,
+    links: Links,
     missing: tuple[float, float] = (0.0, 0.0),
     seed: int = 0,
+    masking: Masking | None = None,
 ) -> Batch:
-    """Return a pair of crossings as tensors; truth is taken away before anything for the network is made."""
+    """Return a pair of crossings as tensors; truth is taken away before anything for the network is made.
+
+    Where there is none (data), the hard fractions are NaN: a loss that reads them cannot train.
+    """
     rng = np.random.default_rng([seed, number])
-    hard_fraction = flat(events.truth.hard_fraction, np.float32)
+    known = events.has("truth.hard_fraction")
+    n = len(flat(events.candidates.pt))
+    hard_fraction = np.array(flat(events.truth.hard_fraction, np.float32)) if known else np.full(n, np.nan, np.float32)
     events, alone = events.without_truth(), alone.without_truth()
+    leading = (flat(events.candidates.charge) != 0) & (flat(events.candidates.vertex) == LEADING)
+    seen, masked = (events, np.zeros(n, np.bool_)) if masking is None else disguised(events, masking, rng)
     return Batch(
-        inputs_of(events, schema, k, missing, rng),
+        inputs_of(seen, schema, links, missing, rng),
         _cloud(events),
         _cloud(alone),
-        torch.from_numpy(np.array(hard_fraction)),
+        torch.from_numpy(hard_fraction),
+        torch.from_numpy(masked),
+        torch.from_numpy(leading.astype(np.float32)),
         number,
     )
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import field
+from dataclasses import field, replace
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 import yaml
 from pydantic import ConfigDict, Discriminator, Field, Tag, TypeAdapter, ValidationError
@@ -14,7 +14,9 @@ from pydantic.dataclasses import dataclass
 
 from hardscatter.detector.noise import Noise
 from hardscatter.errors import SettingsError
+from hardscatter.nets import AttentionSettings, ConvolutionSettings, GatedSettings, SequenceSettings
 from hardscatter.pileup.features import SCHEMAS, FeatureSchema
+from hardscatter.training.masking import Masking
 
 _T = TypeVar("_T")
 
@@ -58,6 +60,24 @@ class Crossings:
     shared_draws: bool = False
     unpaired: bool = False
 
+    @property
+    def kinds(self) -> int:
+        """Kinds of crossings that take turns."""
+        return len(self.processes) * len(self.cards)
+
+    @property
+    def words(self) -> str:
+        """What it is, for a model card."""
+        return (
+            f"own collisions: {', '.join(self.processes)}, {self.n_hard} each; seed {self.seed}, "
+            f"pileup {self.pileup} from {self.n_minbias} collisions"
+        )
+
+    def held_out(self, validation: Validation) -> Data:
+        """Return the same of other collisions."""
+        v = validation
+        return replace(self, seed=v.seed, n_hard=v.n_hard, n_minbias=v.n_minbias)
+
 
 @dataclass(frozen=True, config=_CLOSED)
 class NoisyCrossings(Crossings):
@@ -71,17 +91,83 @@ class NoisyCrossings(Crossings):
 
     noise: Noise = field(kw_only=True)
 
+    @property
+    def words(self) -> str:
+        """What it is, for a model card."""
+        return f"{super().words}; electronic noise of the calorimeter is what is removed: settings below"
+
 
 @dataclass(frozen=True, config=_CLOSED)
-class Network:
-    """Sizes of the network: `hardscatter.nets.PUNetworkSettings` without the number of features."""
+class RecordedCrossings:
+    """Crossings from files, data or anybody's simulation, as they are: no partner without pileup, no truth needed.
 
-    k: _Whole = 20
-    encoder: Annotated[tuple[_Whole, ...], Field(min_length=1)] = (128, 64)
-    blocks: Annotated[int, Field(ge=0)] = 2
-    dense: tuple[_Whole, ...] = (128,)
-    head: tuple[_Whole, ...] = (256, 128)
-    first_hop: Literal["state", "raw"] = "state"
+    Only losses that need neither learn from them: ``masked``. The files are gone through again and again in their
+    order; what is masked differs every time.
+
+    Parameters
+    ----------
+    files
+        Any that `hardscatter.read` takes.
+    validation_files
+        Other ones, which decide which checkpoint is best.
+    """
+
+    files: _Names
+    validation_files: _Names
+    seed: ClassVar[None] = None
+    cards: ClassVar[tuple[str, ...]] = ()
+    unpaired: ClassVar[bool] = False
+    kinds: ClassVar[int] = 1
+
+    @property
+    def words(self) -> str:
+        """What it is, for a model card."""
+        return f"recorded crossings of {', '.join(self.files)}"
+
+    def held_out(self, validation: Validation) -> Data:  # noqa: ARG002
+        """Return the other files."""
+        return replace(self, files=self.validation_files)
+
+
+@dataclass(frozen=True, config=_CLOSED)
+class ParticleLevelCrossings:
+    """Pairs of crossings of the 2014 pileup workshop, particles instead of a detector: `hardscatter.workshop2014`.
+
+    Parameters
+    ----------
+    samples
+        Hard samples, which take turns.
+    pileup
+        ``fixed:140``, ``flat:20-160``.
+    seed, n_hard, n_minbias
+        As for `Crossings`.
+    """
+
+    samples: _Names
+    pileup: str = "flat:20-160"
+    seed: _Seed = 101
+    n_hard: _Whole = 10_000
+    n_minbias: _Whole = 60_000
+    cards: ClassVar[tuple[str, ...]] = ()
+    unpaired: ClassVar[bool] = False
+
+    @property
+    def kinds(self) -> int:
+        """Kinds of crossings that take turns."""
+        return len(self.samples)
+
+    @property
+    def words(self) -> str:
+        """What it is, for a model card."""
+        return (
+            f"particle level as at the 2014 pileup workshop: {', '.join(self.samples)}, {self.n_hard} each; "
+            f"seed {self.seed}, pileup {self.pileup} from {self.n_minbias} collisions"
+        )
+
+    def held_out(self, validation: Validation) -> Data:
+        """Return the same of other collisions."""
+        v = validation
+        return replace(self, seed=v.seed, n_hard=v.n_hard, n_minbias=v.n_minbias)
 
 
 @dataclass(frozen=True, config=_CLOSED)
@@ -156,16 +242,43 @@ class Missing:
     everything: _Share = 0.1
 
 
-def _kind(data: Any) -> str:
-    given = isinstance(data, NoisyCrossings) or (isinstance(data, dict) and "noise" in data)
-    return NoisyCrossings.__name__ if given else Crossings.__name__
+_DATA = {"noise": NoisyCrossings, "files": RecordedCrossings, "samples": ParticleLevelCrossings}
+"""What a training learns from, by the setting that only it has; without any, `Crossings`."""
+
+
+def _kind_of_data(given: Any) -> str:
+    if not isinstance(given, dict):
+        return type(given).__name__
+    return next((kind.__name__ for key, kind in _DATA.items() if key in given), Crossings.__name__)
+
+
+def _kind_of_network(given: Any) -> str:
+    kind = given.get("kind", "attention") if isinstance(given, dict) else getattr(given, "kind", "")
+    return str(kind)
 
 
 Data = Annotated[
-    Annotated[Crossings, Tag(Crossings.__name__)] | Annotated[NoisyCrossings, Tag(NoisyCrossings.__name__)],
-    Discriminator(_kind),
+    Annotated[Crossings, Tag("Crossings")]
+    | Annotated[NoisyCrossings, Tag("NoisyCrossings")]
+    | Annotated[RecordedCrossings, Tag("RecordedCrossings")]
+    | Annotated[ParticleLevelCrossings, Tag("ParticleLevelCrossings")],
+    Discriminator(_kind_of_data),
 ]
-"""What a training learns from: with ``noise`` in it, that is what it removes; otherwise pileup."""
+"""What a training learns from: with ``noise`` in it, that is what it removes; with ``files``, what these hold;
+with ``samples``, the workshop's; otherwise pileup on our own collisions."""
+
+Network = Annotated[
+    Annotated[AttentionSettings, Tag("attention")]
+    | Annotated[GatedSettings, Tag("gated")]
+    | Annotated[SequenceSettings, Tag("sequence")]
+    | Annotated[ConvolutionSettings, Tag("convolution")],
+    Discriminator(_kind_of_network),
+]
+"""Architecture (``kind``; ``attention`` where it is not said) and sizes: see `hardscatter.nets`."""
+
+
+_TAGS = ("Crossings", *(kind.__name__ for kind in _DATA.values()), "attention", "gated", "sequence", "convolution")
+"""pydantic's words for which of several a setting is, which nobody wrote: no place in a sentence."""
 
 
 @dataclass(frozen=True, config=_CLOSED)
@@ -182,15 +295,18 @@ class Training:
         Of the network's first parameters and of everything drawn in training that is no crossing.
     features
         What the network sees of each candidate: a schema of `hardscatter.pileup.features` by name.
+    masking
+        Disguise some charged candidates as neutral ones, for the loss ``masked`` to learn from.
     """
 
     name: str
     objective: Annotated[tuple[Term, ...], Field(min_length=1)]
     seed: _Seed = 1
-    features: Literal["candidates", "surroundings"] = "candidates"
+    features: Literal["candidates", "surroundings", "puppi", "pixels"] = "candidates"
     data: Data = field(default_factory=Crossings)
     missing: Missing = field(default_factory=Missing)
-    network: Network = field(default_factory=Network)
+    masking: Masking | None = None
+    network: Network = field(default_factory=AttentionSettings)
     optimiser: Optimiser = field(default_factory=Optimiser)
     length: Length = field(default_factory=Length)
     validation: Validation = field(default_factory=Validation)
@@ -198,6 +314,10 @@ class Training:
     def __post_init__(self) -> None:
         if self.validation.seed == self.data.seed:
             raise ValueError("validation and training crossings share a seed, and so their collisions: give another.")
+        if isinstance(self.data, RecordedCrossings) and any(term.loss != "masked" for term in self.objective):
+            raise ValueError("data.files hold no crossings without pileup: only the loss masked learns from them.")
+        if self.masking is None and any(term.loss == "masked" for term in self.objective):
+            raise ValueError("the loss masked needs candidates to be masked: set masking.")
         if all(term.factor == 0 for term in self.objective):
             raise ValueError("all terms of the objective have factor 0: nothing would be trained.")
 
@@ -280,8 +400,7 @@ def parse(kind: type[_T], document: dict[str, Any], what: str) -> _T:
         return TypeAdapter(kind).validate_python(document)
     except ValidationError as problem:
         first = problem.errors()[0]
-        kinds = (Crossings.__name__, NoisyCrossings.__name__)  # pydantic's word for which of `Data`, nobody wrote it
-        place = ".".join(str(part) for part in first["loc"] if part not in kinds) or "the whole"
+        place = ".".join(str(part) for part in first["loc"] if part not in _TAGS) or "the whole"
         reason = first["msg"].removeprefix("Value error, ")
         raise SettingsError(" ".join(f"{what}: {place}: {reason}.".replace("..", ".").split())) from None
 

@@ -8,7 +8,7 @@ import math
 import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
 import lightning
 import numpy as np
@@ -17,12 +17,25 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from hardscatter.detector import load_card
 from hardscatter.detector.noise import add_noise, zero_suppressed
+from hardscatter.errors import SettingsError
 from hardscatter.events import Events
+from hardscatter.io import count, iterate
 from hardscatter.pileup.features import DEFAULT_SCHEMA, FeatureSchema
+from hardscatter.pileup.links import Links
 from hardscatter.simulation import CrossingStream, stream
 from hardscatter.threads import set_threads
 from hardscatter.training.batches import Batch, batch_of, merge
-from hardscatter.training.configuration import Crossings, Machine, NoisyCrossings, Training
+from hardscatter.training.configuration import (
+    Crossings,
+    Data,
+    Machine,
+    NoisyCrossings,
+    ParticleLevelCrossings,
+    RecordedCrossings,
+    Training,
+)
+from hardscatter.training.masking import Masking
+from hardscatter.workshop2014 import WorkshopStream
 
 _SIMULATED = 8
 """Crossings of each kind that are simulated at once, or more."""
@@ -39,19 +52,21 @@ class CrossingBatches(Dataset[Batch]):
 
     def __init__(
         self,
-        data: Crossings,
+        data: Data,
         crossings: int,
-        k: int,
+        links: Links,
         missing: tuple[float, float],
         seed: int,
         schema: FeatureSchema = DEFAULT_SCHEMA,
+        masking: Masking | None = None,
     ) -> None:
-        self._data, self._crossings, self._k, self._missing, self._seed = data, crossings, k, missing, seed
-        self._schema = schema
-        self._kinds = len(data.processes) * len(data.cards)
-        self._step = crossings * -(-(max(_SIMULATED, 2 * crossings) if data.unpaired else _SIMULATED) // crossings)
+        self._data, self._crossings, self._links, self._missing, self._seed = data, crossings, links, missing, seed
+        self._schema, self._masking = schema, masking
+        self._kinds = data.kinds
+        least = max(_SIMULATED, 2 * crossings) if data.unpaired else _SIMULATED
+        self._step = crossings * -(-least // crossings)
         self.block = self._kinds * self._step // crossings
-        self._stream: CrossingStream | _NoisyStream | None = None
+        self._stream: _Pairs | None = None
         self._last: tuple[int, list[Batch]] = (-1, [])
 
     def __getitem__(self, index: int) -> Batch:
@@ -67,12 +82,13 @@ class CrossingBatches(Dataset[Batch]):
 
     def _dealt(self, number: int) -> list[Batch]:
         if self._stream is None:
-            data, step = self._data, self._step
-            self._stream = _NoisyStream(data, step) if isinstance(data, NoisyCrossings) else _stream(data, step)
+            self._stream = _pairs(self._data, self._step)
         singles: list[Batch] = []
         for index in range(number * self._kinds, (number + 1) * self._kinds):
             alone, events = self._stream[index]
-            singles += batch_of(alone, events, index, self._schema, self._k, self._missing, self._seed).split()
+            singles += batch_of(
+                alone, events, index, self._schema, self._links, self._missing, self._seed, self._masking
+            ).split()
         order = np.random.default_rng([self._seed, 0xDEA1, number]).permutation(len(singles))
         if self._data.unpaired:
             singles = _parted(singles, order, self._crossings)
@@ -89,6 +105,26 @@ def _parted(singles: Sequence[Batch], order: NDArray[np.int64], crossings: int) 
     for here, there in zip(order, np.roll(order, -crossings), strict=True):
         parted[here] = replace(singles[here], alone=singles[there].alone)
     return parted
+
+
+class _Pairs(Protocol):
+    """Batch i of (without pileup, with pileup), whatever was asked before."""
+
+    def __getitem__(self, index: int) -> tuple[Events, Events]: ...
+
+
+def _pairs(data: Data, crossings: int) -> _Pairs:
+    match data:
+        case NoisyCrossings():
+            return _NoisyStream(data, crossings)
+        case RecordedCrossings():
+            return _RecordedStream(data, crossings)
+        case ParticleLevelCrossings():
+            return WorkshopStream(
+                data.samples, data.pileup, seed=data.seed, n_hard=data.n_hard, n_minbias=data.n_minbias, step=crossings
+            )
+        case Crossings():
+            return _stream(data, crossings)
 
 
 def _stream(data: Crossings, crossings: int, *, pairs: bool = True) -> CrossingStream:
@@ -111,6 +147,31 @@ class _NoisyStream:
         card = self._cards[events.metadata["detector"]["hash"]]
         alone = zero_suppressed(events, self._noise, card)
         return alone, add_noise(alone, self._noise, card, np.random.default_rng([self._seed, 0x2015E, index]))
+
+
+class _RecordedStream:
+    """Crossings of files, by number, in place of both members of a pair: no loss that compares them is let in.
+
+    The last few of a file that are no whole batch are left out.
+    """
+
+    def __init__(self, data: RecordedCrossings, crossings: int) -> None:
+        self._crossings = crossings
+        self._starts = np.cumsum([0, *(count(file) // crossings for file in data.files)])
+        if not self._starts[-1]:
+            raise SettingsError(f"data.files: no file holds {crossings} crossings, as many as make a batch.")
+        self._files, self._open, self._next = data.files, -1, 0
+        self._reader: Iterator[Events] = iter(())
+
+    def __getitem__(self, index: int) -> tuple[Events, Events]:
+        place = index % int(self._starts[-1])
+        file = int(np.searchsorted(self._starts, place, side="right")) - 1
+        place -= int(self._starts[file])
+        if file != self._open or place < self._next:
+            self._reader, self._open, self._next = iterate(self._files[file], self._crossings), file, 0
+        events = next(itertools.islice(self._reader, place - self._next, None))
+        self._next = place + 1
+        return events, events
 
 
 class Rounds(Sampler[list[int]]):
@@ -162,7 +223,7 @@ class CrossingData(lightning.LightningDataModule):
         """Return the loader of the training rounds."""
         t, machine = self._training, self._machine
         missing = (t.missing.field, t.missing.everything)
-        batches = CrossingBatches(t.data, t.length.crossings, t.network.k, missing, t.seed, t.schema)
+        batches = CrossingBatches(t.data, t.length.crossings, t.network.links, missing, t.seed, t.schema, t.masking)
         device, devices = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         several: dict[str, Any] = {}
         if machine.workers:
@@ -178,8 +239,9 @@ class CrossingData(lightning.LightningDataModule):
         """Return the loader of the validation batches, made once and kept; devices share them out."""
         if self._validation is None:
             t, v = self._training, self._training.validation
-            data = replace(t.data, seed=v.seed, n_hard=v.n_hard, n_minbias=v.n_minbias)
-            batches = CrossingBatches(data, t.length.crossings, t.network.k, (0.0, 0.0), t.seed, t.schema)
+            batches = CrossingBatches(
+                t.data.held_out(v), t.length.crossings, t.network.links, (0.0, 0.0), t.seed, t.schema, t.masking
+            )
             device, devices = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
             self._validation = [batches[i] for i in range(device, math.ceil(v.batches / devices) * devices, devices)]
         return DataLoader(self._validation, batch_size=None, collate_fn=_as_it_is)  # type: ignore[arg-type]

@@ -11,6 +11,7 @@ from torch import Tensor
 from hardscatter.errors import SettingsError
 from hardscatter.pileup.features import FeatureSchema
 from hardscatter.pileup.learned import describe, load
+from hardscatter.pileup.links import Links
 from hardscatter.training.batches import Inputs
 
 
@@ -41,8 +42,8 @@ def spread(models: Sequence[str], inputs: Inputs) -> Tensor:
     return torch.from_numpy(weights.std(axis=0, ddof=1, dtype=np.float64)).to(inputs.features)
 
 
-def check_members(models: Sequence[str], schema: FeatureSchema, k: int) -> None:
-    """Make sure that every model sees the features and the number of neighbours of a training.
+def check_members(models: Sequence[str], schema: FeatureSchema, links: Links) -> None:
+    """Make sure that every model sees the features of a training, and its candidates the same others.
 
     Raises
     ------
@@ -58,5 +59,5 @@ def check_members(models: Sequence[str], schema: FeatureSchema, k: int) -> None:
                 f"spread: model {model} sees other features (schema {card.schema_hash}) than this training "
                 f"({schema.hash()}): take its members from trainings with the same 'features'."
             )
-        if card.k != k:
-            raise SettingsError(f"spread: model {model} sees {card.k} neighbours: set network.k, now {k}, to that.")
+        if card.links != links:
+            raise SettingsError(f"spread: model {model} looks at {card.links}, this training at {links}: set network.")

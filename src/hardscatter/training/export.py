@@ -90,7 +90,7 @@ def export(
 def model_card(training: Training, seen: dict[str, Any], cards: dict[str, str], largest: float, size: int) -> str:
     """Return what a user of a model should know, all of it from what made the model."""
     settings = training.to_dict()
-    data, length = settings["data"], settings["length"]
+    length = settings["length"]
     labelled = any(term.loss in SUPERVISED and term.factor > 0 for term in training.objective)
     what = "The error of a weight" if any(term.loss in DISTILLED for term in training.objective) else "A weight"
     objective = " + ".join(
@@ -105,14 +105,8 @@ def model_card(training: Training, seen: dict[str, Any], cards: dict[str, str], 
         "| | |",
         "|---|---|",
         f"| objective | {objective} |",
-        f"| training sample | own collisions: {', '.join(data['processes'])}, {data['n_hard']} each; "
-        f"seed {data['seed']}, pileup {data['pileup']} from {data['n_minbias']} collisions |",
-        *(
-            ["| noise | electronic noise of the calorimeter is what is removed: settings below |"]
-            if "noise" in data
-            else []
-        ),
-        f"| detector cards | {', '.join(f'{name} ({code})' for name, code in cards.items())} |",
+        f"| training sample | {training.data.words} |",
+        f"| detector cards | {', '.join(f'{name} ({code})' for name, code in cards.items()) or 'none'} |",
         f"| seen | {seen['crossings']} crossings in {seen['round']} rounds of at most {length['rounds']} |",
         f"| precision | {seen['precision']} |",
         f"| features | {len(training.schema)} columns, schema {training.schema.hash()} |",
@@ -123,7 +117,7 @@ def model_card(training: Training, seen: dict[str, Any], cards: dict[str, str], 
         "",
         "## Known limits",
         "",
-        f"- Seen in training: pileup {data['pileup']}, the processes and detectors above. Elsewhere: measure first.",
+        "- Seen in training: the pileup, processes and detectors above. Elsewhere: measure first.",
         "- One training with one seed; how much another would scatter is not known.",
         "- Simulation decides what the weights mean: nothing here was trained on, or calibrated with, data.",
         f"- Fields that a file may lack were missing in {training.missing.field:.0%} of the crossings each, "

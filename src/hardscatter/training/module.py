@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from typing import Any
 
@@ -12,18 +11,18 @@ from torch import Tensor
 
 from hardscatter import __version__
 from hardscatter.detector import load_card
-from hardscatter.nets import ABCNet, PUNetworkSettings
+from hardscatter.nets import Network, make
 from hardscatter.training.batches import Batch
 from hardscatter.training.configuration import Optimiser, Training
 from hardscatter.training.objectives import Sum
 from hardscatter.transport.features import PT
 
 
-def make_network(training: Training) -> ABCNet:
+def make_network(training: Training) -> Network:
     """Return the network of a training, its parameters drawn from the training's seed."""
     with torch.random.fork_rng():
         torch.manual_seed(training.seed)
-        return ABCNet(PUNetworkSettings(n_features=len(training.schema), **dataclasses.asdict(training.network)))
+        return make(training.network, len(training.schema))
 
 
 class Weighing(lightning.LightningModule):

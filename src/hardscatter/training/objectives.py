@@ -17,6 +17,8 @@ from hardscatter.errors import SettingsError
 from hardscatter.training.batches import Batch, Cloud
 from hardscatter.training.configuration import Term, Training
 from hardscatter.training.ensemble import check_members, spread
+from hardscatter.training.masking import Masked
+from hardscatter.training.pixels import Pixels
 from hardscatter.transport import LOSSES, Population, get_loss
 from hardscatter.transport.features import PT
 from hardscatter.transport.ragged import sum_events
@@ -82,6 +84,24 @@ class HardFraction:
 
 
 @dataclass(frozen=True, config=_FROZEN)
+class CrossEntropy:
+    """`cross_entropy`, supervised: L = −Σ_i pt_i^p (h_i ln w_i + (1 − h_i) ln(1 − w_i)) / Σ_i pt_i^p, least at w = ⟨h⟩.
+
+    Parameters
+    ----------
+    momentum_power
+        p: 0 counts candidates, 1 momentum.
+    """
+
+    momentum_power: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
+
+    def __call__(self, weights: Tensor, batch: Batch, generator: torch.Generator) -> Tensor:  # noqa: ARG002
+        """Return the loss of each crossing; 0 for one without candidates."""
+        importance = batch.crossings.kinematics[:, PT] ** self.momentum_power
+        return _mean(_entropy(weights, batch.hard_fraction), importance, batch.crossings)
+
+
+@dataclass(frozen=True, config=_FROZEN)
 class Spread:
     """`spread`, no label: L = −Σ_i pt_i (s_i ln y_i + (1 − s_i) ln(1 − y_i)) / Σ_i pt_i, least at y = ⟨s⟩.
 
@@ -101,8 +121,13 @@ class Spread:
     def __call__(self, weights: Tensor, batch: Batch, generator: torch.Generator) -> Tensor:  # noqa: ARG002
         """Return the loss of each crossing; 0 for one without candidates."""
         pt = batch.crossings.kinematics[:, PT]
-        s, y = spread(self.models, batch.inputs), weights.clamp(1e-7, 1 - 1e-7)
-        return _mean(-s * y.log() - (1 - s) * (1 - y).log(), pt, batch.crossings)
+        return _mean(_entropy(weights, spread(self.models, batch.inputs)), pt, batch.crossings)
+
+
+def _entropy(weights: Tensor, target: Tensor) -> Tensor:
+    """Return the cross entropy of each weight with a target in [0, 1], which need not be 0 or 1."""
+    w = weights.clamp(1e-7, 1 - 1e-7)
+    return -target * w.log() - (1 - target) * (1 - w).log()
 
 
 def _mean(values: Tensor, importance: Tensor, cloud: Cloud) -> Tensor:
@@ -111,15 +136,18 @@ def _mean(values: Tensor, importance: Tensor, cloud: Cloud) -> Tensor:
     return (sums[:, 0] / sums[:, 1].clamp(min=1e-12)).to(values.dtype)
 
 
-SUPERVISED = MappingProxyType({"hard_fraction": HardFraction})
+SUPERVISED = MappingProxyType({"hard_fraction": HardFraction, "cross_entropy": CrossEntropy, "pixels": Pixels})
 """Terms that read truth."""
+MASKED = MappingProxyType({"masked": Masked})
+"""Terms that read labels which tracking gives to charged candidates, in data as well."""
 DISTILLED = MappingProxyType({"spread": Spread})
 """Terms that learn what other networks say."""
+_OWN = MappingProxyType({**SUPERVISED, **MASKED, **DISTILLED})
 
 
 def names() -> list[str]:
     """Return the names of all terms."""
-    return [*LOSSES, *SUPERVISED, *DISTILLED]
+    return [*LOSSES, *_OWN]
 
 
 def make_term(term: Term) -> Objective:
@@ -135,10 +163,8 @@ def make_term(term: Term) -> Objective:
     if term.loss not in LOSSES and term.candidates != "all":
         raise SettingsError(f"{term.loss} compares all candidates: leave out 'candidates'.")
     try:
-        if term.loss in SUPERVISED:
-            return TypeAdapter(SUPERVISED[term.loss]).validate_python(term.settings)
-        if term.loss in DISTILLED:
-            return TypeAdapter(DISTILLED[term.loss]).validate_python(term.settings)
+        if term.loss in _OWN:
+            return TypeAdapter(_OWN[term.loss]).validate_python(term.settings)
         return Transported(get_loss(term.loss, **term.settings), term.candidates)
     except ValidationError as problem:
         first = problem.errors()[0]
@@ -169,7 +195,7 @@ def check_models(training: Training) -> None:
     for term in training.objective:
         made = make_term(term)
         if isinstance(made, Spread):
-            check_members(made.models, training.schema, training.network.k)
+            check_members(made.models, training.schema, training.network.links)
 
 
 def name_of(term: Term) -> str:

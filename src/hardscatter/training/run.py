@@ -24,12 +24,24 @@ from hardscatter import __version__
 from hardscatter.detector import Fixed, Poisson, load_card
 from hardscatter.errors import SettingsError, UnreadableFileError, UnwritableFileError
 from hardscatter.generate import Generation, build
+from hardscatter.io import count
 from hardscatter.simulation import pileup_of
 from hardscatter.threads import set_threads, threads
-from hardscatter.training.configuration import Machine, Training, load_configuration, replace_text, save_configuration
+from hardscatter.training.configuration import (
+    Crossings,
+    Data,
+    Machine,
+    ParticleLevelCrossings,
+    RecordedCrossings,
+    Training,
+    load_configuration,
+    replace_text,
+    save_configuration,
+)
 from hardscatter.training.data import CrossingData
 from hardscatter.training.module import Weighing
 from hardscatter.training.objectives import check_models, resolved
+from hardscatter.workshop2014.crossings import hard_collisions, hard_generation, pileup_pool
 
 CONFIGURATION, HISTORY, LAST, BEST = "training.yaml", "history.jsonl", "last.ckpt", "best.ckpt"
 MONITORED = "validation/loss"
@@ -91,7 +103,8 @@ def train(
     folder, machine = Path(folder), machine or Machine()
     training = replace(training, objective=resolved(training.objective))
     check_models(training)
-    module, libraries = Weighing(training), _libraries(training)
+    _check_data(training)
+    module = Weighing(training)
     with _quiet():
         trainer = _trainer(training, folder, machine, on_round)
         last = _last(folder, machine) if resume else None
@@ -99,8 +112,7 @@ def train(
             _prepare(training, folder, resume, last["epoch"] + 1 if last else 0)
         if last is None or not last["finished"]:
             if trainer.is_global_zero:
-                for generation, n in libraries:
-                    build(generation, n, workers=threads())
+                _build(training)
             with _threads(machine.threads):
                 _fit(trainer, module, CrossingData(training, machine), folder / LAST if last else None)
     rounds = history(folder)
@@ -242,21 +254,44 @@ def _prepare(training: Training, folder: Path, resume: bool, rounds: int) -> Non
         raise UnwritableFileError(f"{folder} cannot be written ({problem.strerror}).") from problem
 
 
-def _libraries(training: Training) -> list[tuple[Generation, int]]:
-    """Return the collisions to make before several processes look for them; check what else crossings are made of."""
-    data, held_out = training.data, training.validation
-    for card in data.cards:
+def _check_data(training: Training) -> None:
+    """Make sure that what crossings are made of is there, or can be made."""
+    for card in training.data.cards:
         load_card(card)
-    alone = pileup_of(data.pileup) in (Fixed(0), Poisson(0))
-    wanted = []
-    for seed, n_hard, n_minbias in (
-        (data.seed, data.n_hard, data.n_minbias),
-        (held_out.seed, held_out.n_hard, held_out.n_minbias),
-    ):
-        hard = [Generation.of(process, seed=seed) for process in data.processes]
-        wanted += [(generation, n_hard) for generation in hard]
-        if not alone:
-            wanted.append((Generation("minbias", seed=seed, energy=hard[0].collision_energy), n_minbias))
+    for data in _both(training):
+        match data:
+            case RecordedCrossings():
+                for file in data.files:
+                    count(file)
+            case ParticleLevelCrossings():
+                for sample in data.samples:
+                    hard_generation(sample, data.seed)
+            case Crossings():
+                _generations(data)
+
+
+def _build(training: Training) -> None:
+    """Make the collisions before several processes look for them."""
+    for data in _both(training):
+        match data:
+            case ParticleLevelCrossings():
+                pileup_pool(data.seed, data.n_minbias, workers=threads())
+                for sample in data.samples:
+                    hard_collisions(sample, data.seed, data.n_hard, workers=threads())
+            case Crossings():
+                for generation, n in _generations(data):
+                    build(generation, n, workers=threads())
+
+
+def _both(training: Training) -> tuple[Data, Data]:
+    return training.data, training.data.held_out(training.validation)
+
+
+def _generations(data: Crossings) -> list[tuple[Generation, int]]:
+    hard = [Generation.of(process, seed=data.seed) for process in data.processes]
+    wanted = [(generation, data.n_hard) for generation in hard]
+    if pileup_of(data.pileup) not in (Fixed(0), Poisson(0)):
+        wanted.append((Generation("minbias", seed=data.seed, energy=hard[0].collision_energy), data.n_minbias))
     return wanted
 
 

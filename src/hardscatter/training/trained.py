@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import awkward as ak
 import numpy as np
 import torch
+from torch import Tensor
 
 from hardscatter.events import Events
+from hardscatter.pileup.features import FeatureSchema
+from hardscatter.pileup.links import Links
 from hardscatter.training.batches import inputs_of
 from hardscatter.training.run import load
 
@@ -35,12 +39,15 @@ class Trained:
 
     def weights(self, events: Events) -> ak.Array:
         """Return jagged float32 weights in [0, 1], aligned with the candidates."""
-        parts = [np.zeros(0, dtype=np.float32)]
-        for first in range(0, len(events), _AT_ONCE):
-            part = events[first : first + _AT_ONCE]
-            inputs = inputs_of(
-                part, self.training.schema, self.training.network.k, (0.0, 0.0), np.random.default_rng(0)
-            )
-            with torch.no_grad():
-                parts.append(self._network(inputs.features, inputs.coordinates, inputs.neighbours).numpy())
-        return ak.unflatten(np.concatenate(parts), ak.num(events.candidates.pt, axis=1))
+        return weigh(self._network, events, self.training.schema, self.training.network.links)
+
+
+def weigh(network: Callable[..., Tensor], events: Events, schema: FeatureSchema, links: Links) -> ak.Array:
+    """Return the weights of a network for all candidates of some crossings, a few at once."""
+    parts = [np.zeros(0, dtype=np.float32)]
+    for first in range(0, len(events), _AT_ONCE):
+        part = events[first : first + _AT_ONCE]
+        inputs = inputs_of(part, schema, links, (0.0, 0.0), np.random.default_rng(0))
+        with torch.no_grad():
+            parts.append(network(inputs.features, inputs.coordinates, inputs.neighbours).numpy())
+    return ak.unflatten(np.concatenate(parts), ak.num(events.candidates.pt, axis=1))
