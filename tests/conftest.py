@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from hardscatter import cli
+
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
@@ -26,6 +28,23 @@ def delphes_file():
 def cms_file():
     """Ten events of CMS full simulation."""
     return HERE / "data" / "cms_pfnano.root"
+
+
+@pytest.fixture
+def run(monkeypatch, capfd):
+    """Run the command line in this process; return exit code, stdout, stderr."""
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["hardscatter", *map(str, arguments)])
+        try:
+            cli.main()
+            code = 0
+        except SystemExit as stop:
+            code = stop.code or 0
+        output = capfd.readouterr()
+        return code, output.out, output.err
+
+    return call
 
 
 @pytest.fixture(scope="session")

@@ -23,6 +23,7 @@ from typing import Any
 import awkward as ak
 import numpy as np
 import torch
+from pages import put, tuning_sample
 from torch import Tensor
 
 import hardscatter as hs
@@ -36,7 +37,6 @@ from hardscatter.training.module import make_network, share
 from hardscatter.training.objectives import Sum
 from hardscatter.training.trained import weigh
 
-SEED, PILEUP, N_MINBIAS = 202, 140, 12_000
 CROSSINGS, PASSES, AT_ONCE = 768, 2, 4
 K = 24
 """Neighbours that are looked up; a row takes the nearest of them."""
@@ -186,14 +186,6 @@ def table(numbers: dict[str, Any]) -> list[str]:
     return lines
 
 
-def write_page(page: Path, lines: list[str]) -> None:
-    """Put the table between its markers."""
-    before, _, rest = page.read_text(encoding="utf-8").partition("<!-- ablation -->")
-    after = rest.partition("<!-- end ablation -->")[2]
-    text = "\n".join([f"{before}<!-- ablation -->", *lines, f"<!-- end ablation -->{after}"])
-    page.write_text(text, encoding="utf-8")
-
-
 def main() -> None:
     """Train and measure the rows that are not done yet."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -207,7 +199,7 @@ def main() -> None:
     torch.set_num_threads(1)
     given.kept.mkdir(parents=True, exist_ok=True)
     numbers = json.loads(given.output.read_text(encoding="utf-8")) if given.output.exists() else {}
-    events = hs.simulate("ttbar-semileptonic", given.n, pileup=PILEUP, seed=SEED, n_minbias=N_MINBIAS)
+    events = tuning_sample(given.n)
     crossed = Crossed()
     base = given.kept / "0.pkl"
     order = sorted(ROWS, key=lambda row: (row != ROWS[0], "pairs" in row.name))  # crossings are made three times only
@@ -237,7 +229,7 @@ def main() -> None:
         given.output.write_text(json.dumps(numbers, indent=1) + "\n", encoding="utf-8")
         print("\n".join(table({row.name: numbers[row.name]})[2:]), flush=True)
     if given.page:
-        write_page(given.page, table(numbers))
+        put(given.page, "ablation", table(numbers))
 
 
 if __name__ == "__main__":

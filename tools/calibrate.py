@@ -13,6 +13,8 @@ import argparse
 import json
 from pathlib import Path
 
+from pages import put
+
 import hardscatter as hs
 from hardscatter.metrics import Calibration, Closure, calibration, closure
 from hardscatter.report.calibration import calibration_figure
@@ -58,10 +60,7 @@ def main() -> None:
     lines = tables(calibrated, closed, given.methods[-1])
     print("\n".join(lines))
     if given.page:
-        before, _, rest = given.page.read_text(encoding="utf-8").partition("<!-- closure -->")
-        after = rest.partition("<!-- end closure -->")[2]
-        text = "\n".join([f"{before}<!-- closure -->", *lines, f"<!-- end closure -->{after}"])
-        given.page.write_text(text, encoding="utf-8")
+        put(given.page, "closure", lines)
 
 
 if __name__ == "__main__":

@@ -15,12 +15,12 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+from pages import tuning_sample
 
 import hardscatter as hs
 from hardscatter.report.style import figure_style, simulation_label
 from hardscatter.training.trained import Trained
 
-SEED, PILEUP, N_MINBIAS = 202, 140, 12_000
 PANELS = {
     "ak4_central.pt": r"AK4 jets, $|\eta| < 2.5$",
     "ak4_forward.pt": r"AK4 jets, $2.5 < |\eta| < 4.7$",
@@ -30,7 +30,7 @@ PANELS = {
 
 def measure(runs: list[Path], rounds: list[int] | None, n: int) -> dict[str, list[dict[str, Any]]]:
     """Return, for each run, one entry a snapshot: crossings seen and the gap of each quantity with its error."""
-    events = hs.simulate("ttbar-semileptonic", n, pileup=PILEUP, seed=SEED, n_minbias=N_MINBIAS)
+    events = tuning_sample(n)
     curves: dict[str, list[dict[str, Any]]] = {}
     for run in runs:
         points = []

@@ -9,12 +9,16 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import Annotated, TextIO
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
 from hardscatter import __version__
 from hardscatter.errors import HardscatterError, SettingsError
+
+if TYPE_CHECKING:
+    from hardscatter.simulation import Progress
+    from hardscatter.workshop2014 import Result
 
 app = typer.Typer(
     name="hardscatter",
@@ -224,15 +228,15 @@ def evaluate(
 
     Each number comes with its bootstrap error. δ is half the width of the central half of the responses, med their
     median (the bias); effic. the share of truth jets found; fakes are counted a crossing; gap is the part of the way
-    from PUPPI (0) to perfect weights (1). The definition talk is that of the authors of TOTAL, for comparing with their
-    plots: AK4 jets above 15 GeV, AK8 jets of 500 to 1500 GeV, relative missing momentum, and the improvement on PUPPI,
-    1 − δ/δ_PUPPI. Example:
+    from PUPPI tuned for the detector (puppi:best, 0) to perfect weights (1), gap CMS that from puppi:cms-phase2. The
+    definition talk is that of the authors of TOTAL, for comparing with their plots: AK4 jets above 15 GeV, AK8 jets of
+    500 to 1500 GeV, relative missing momentum, and the improvement on both PUPPIs, 1 − δ/δ_PUPPI. Example:
 
     ```
     $ hardscatter evaluate examples/delphes_ttbar_pu140.root --method puppi --method softkiller
-    # AK4 jet pt, |eta| < 2.5 (59 truth jets)
-    method      median           δ                δ/(1+med)        effic.         fakes          gap
-    perfect     0.0053 ± 0.0059  0.0398 ± 0.0069  0.0396 ± 0.0071  1.000 ± 0.019  0.000 ± 0.000  1.000 ± 0.000
+    # missing momentum, x and y (24 crossings)
+    method      δ [GeV]      68 %/2 [GeV]  95 %/2 [GeV]  slope          gap            gap CMS
+    perfect     5.45 ± 0.97  7.9 ± 1.3     18.2 ± 3.2    1.011 ± 0.030  1.000 ± 0.000  1.000 ± 0.000
     ```
     """
     from hardscatter.metrics import DESIGN, definition_of, evaluate
@@ -267,6 +271,101 @@ def evaluate(
 
         for written in save(draw(path, event, evaluation, particle_flow=particle_flow), figure):
             say(f"{written}")
+
+
+@app.command()
+def arena(
+    output: Annotated[Path, typer.Argument(help="Folder of the arena: what it holds is not done again.")],
+    sample: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--sample", "-s", help="A file with truth or a process to simulate, several times; default: four."
+        ),
+    ] = None,
+    method: Annotated[
+        list[str] | None,
+        typer.Option("--method", "-m", help="A method id or a model (.onnx), several times; default: all installed."),
+    ] = None,
+    n: Annotated[int, typer.Option("-n", help="Crossings of each sample, at most.")] = 200,
+    pileup: Annotated[
+        list[str] | None, typer.Option(help="Mean pileup of simulated samples, several times; default: 140.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of simulated samples.")] = 303,
+    card: Annotated[str, typer.Option(help="Detector of simulated samples.")] = "cms-phase2",
+    n_minbias: Annotated[int, typer.Option(help="Minimum-bias collisions in their pool of pileup.")] = 50_000,
+    shifts: Annotated[
+        bool, typer.Option("--shifts", help="Measure what other tunes, detectors, scales and pileup do to the methods.")
+    ] = False,
+    workshop2014: Annotated[
+        bool,
+        typer.Option("--workshop2014", help="The benchmark of the 2014 pileup workshop, beside what it published."),
+    ] = False,
+    json: Json = False,
+    replicas: Annotated[int, typer.Option(help="Bootstrap replicas over crossings.")] = 400,
+    cost_crossings: Annotated[
+        int, typer.Option(help="Crossings on which time and memory are measured; 0: not at all.")
+    ] = 10,
+    particle_flow: ParticleFlow = None,
+    step: Step = 100,
+) -> None:
+    """Let methods compete on the same crossings: a leaderboard with errors, time and memory, tables and a figure.
+
+    What was observed stays in the folder: a second run does only what is new or changed, an interrupted one goes on
+    where it was. No mitigation, the references of the gap and perfect weights always take part. The order is that of
+    the mean gap closed. With `--shifts` or `--workshop2014`, and no `--sample`, only these are made. Example:
+
+    ```
+    $ hardscatter arena trial --sample examples/delphes_ttbar_pu140.root --method softkiller --method cs
+    # overall; time and memory on one thread, 8349 candidates a crossing
+            method      mean gap
+    1       puppi:best  0.00 ± 0.00
+    …
+    trial/leaderboard.png
+    ```
+    """
+    from hardscatter.arena import contest, contestants, domain_shifts
+    from hardscatter.arena.samples import DEFAULT_PILEUP, PROCESSES
+    from hardscatter.report import arena as page
+    from hardscatter.report.terminal import say, show_json, show_tables, stages
+    from hardscatter.threads import threads
+
+    wanted = [name for name in sample or [] if not (workshop2014 and name.startswith("dijets"))]
+    whole = bool(wanted) or not (shifts or workshop2014)
+    document: dict[str, Any] = {}
+    written: list[Path] = []
+    tables = []
+    if whole or shifts:
+        contestants(method)  # what nobody knows is found before any work
+    with stages() as tell:
+        if workshop2014:
+            dijets = [name for name in sample or [] if name not in wanted]
+            benchmark = _workshop(output, method or [], pileup or [], dijets, n, seed, tell)
+            document["workshop2014"] = benchmark.to_dict()
+            tables += page.workshop_grids(benchmark)
+            written += page.write_workshop(benchmark, output)
+        if whole:
+            result = contest(
+                output, wanted or PROCESSES, method, n=n, pileups=pileup or [DEFAULT_PILEUP], seed=seed, card=card,
+                n_minbias=n_minbias, particle_flow=particle_flow, replicas=replicas, cost_crossings=cost_crossings,
+                step=step, workers=threads(), progress=tell,
+            )  # fmt: skip
+            document["leaderboard"] = result.to_dict()
+            tables += page.leaderboard_grids(result)
+            written += page.write_leaderboard(result, output)
+        if shifts:
+            shifted = domain_shifts(
+                output, method, n=n, seed=seed, card=card, n_minbias=n_minbias, replicas=replicas, step=step,
+                workers=threads(), progress=tell,
+            )  # fmt: skip
+            document["shifts"] = shifted.to_dict()
+            tables += page.shift_grids(shifted)
+            written += page.write_shifts(shifted, output)
+    if json:
+        show_json({"version": __version__, **document})
+    else:
+        show_tables([table.to_rich() for table in tables])
+    for path in written:
+        say(f"{path}")
 
 
 @app.command()
@@ -402,6 +501,24 @@ def convert(
             on_events=advance,
         )  # fmt: skip
     say(f"{output}: {n_events} events")
+
+
+def _workshop(
+    output: Path, words: list[str], pileups: list[str], samples: list[str], n: int, seed: int, tell: Progress
+) -> Result:
+    """Run the workshop's benchmark with its own methods and those that were asked for."""
+    from hardscatter.arena.run import check_folder
+    from hardscatter.threads import threads
+    from hardscatter.workshop2014 import METHODS, run
+    from hardscatter.workshop2014.benchmark import DEFAULT_SAMPLES, PILEUPS
+
+    check_folder(output)
+    odd = [pileup for pileup in pileups if not pileup.isdecimal()]
+    if odd:
+        raise SettingsError(f"pileup '{odd[0]}': the workshop's crossings hold a fixed number, such as 30, 100 or 140.")
+    methods = list(dict.fromkeys([*METHODS, *words]))
+    numbers = [int(pileup) for pileup in pileups] or PILEUPS
+    return run(methods, numbers, samples or DEFAULT_SAMPLES, n, seed, threads(), tell)
 
 
 def _method_ids(names: list[str]) -> list[str]:

@@ -22,7 +22,6 @@ import pytest
 
 torch = pytest.importorskip("torch")
 import hardscatter as hs  # noqa: E402
-from hardscatter import cli  # noqa: E402
 from hardscatter.detector import load_card  # noqa: E402
 from hardscatter.errors import HardscatterError, SettingsError, UnreadableFileError, UnwritableFileError  # noqa: E402
 from hardscatter.pileup.features import DEFAULT_SCHEMA  # noqa: E402
@@ -569,23 +568,6 @@ def test_the_curves(whole, tmp_path):
 
 
 # The command line
-
-
-@pytest.fixture
-def run(monkeypatch, capfd):
-    """Run the command line in this process; return exit code, stdout, stderr."""
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["hardscatter", *map(str, arguments)])
-        try:
-            cli.main()
-            code = 0
-        except SystemExit as stop:
-            code = stop.code or 0
-        output = capfd.readouterr()
-        return code, output.out, output.err
-
-    return call
 
 
 @pytest.fixture

@@ -18,27 +18,9 @@ import pytest
 import uproot
 
 import hardscatter as hs
-from hardscatter import cli
 from helpers import toy_events
 
 PROGRAM = str(Path(sys.executable).parent / "hardscatter")
-
-
-@pytest.fixture
-def run(monkeypatch, capfd):
-    """Run the command line in this process; return exit code, stdout, stderr."""
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["hardscatter", *map(str, arguments)])
-        try:
-            cli.main()
-            code = 0
-        except SystemExit as stop:
-            code = stop.code or 0
-        output = capfd.readouterr()
-        return code, output.out, output.err
-
-    return call
 
 
 @pytest.fixture
@@ -257,8 +239,9 @@ def test_evaluate_by_the_talks_definition(run, delphes_file):
     words = ("evaluate", delphes_file, "-n", 3, "--paired", paired, "--replicas", 2, "--definition", "talk")
     table = json.loads(run(*words, "-m", "puppi", "--json")[1])
     assert table["definition"] == table["against_no_pileup"]["definition"] == "talk"
-    assert table["estimates"]["puppi"]["talk_ak4.pt"]["improvement"]["value"] == 0
-    assert set(table["estimates"]["perfect"]["talk_met"]) == {"median", "delta", "improvement"}
+    assert table["estimates"]["puppi"]["talk_ak4.pt"]["improvement_cms"]["value"] == 0
+    assert table["estimates"]["puppi:best"]["talk_ak4.pt"]["improvement"]["value"] == 0
+    assert set(table["estimates"]["perfect"]["talk_met"]) == {"median", "delta", "improvement", "improvement_cms"}
 
 
 def test_pairs_of_other_length_are_refused(run, toy_file, delphes_file):

@@ -20,12 +20,6 @@ from helpers import toy_events
 EVERY = [
     Nearest(k=5), Nearest(k=5, radius=0.3), Window(reach=3, n_global=2), Window(order="pt", reach=2), Pixels(reach=1),
 ]  # fmt: skip
-    Nearest(k=5),
-    Nearest(k=5, radius=0.3),
-    Window(reach=3, n_global=2),
-    Window(order="pt", reach=2),
-    Pixels(reach=1),
-]
 
 
 def columns(events):

@@ -25,7 +25,7 @@ from hardscatter.metrics import (
     summarise,
 )
 from hardscatter.metrics.matching import match, near_any, nearest
-from hardscatter.metrics.resolution import REFERENCE
+from hardscatter.metrics.resolution import CMS_REFERENCE, REFERENCE
 from hardscatter.metrics.statistics import Estimate, Sample, half_width, resamplings
 from hardscatter.simulation import with_truth_jets
 from helpers import toy_events
@@ -169,13 +169,15 @@ def test_truth_jets_near_leptons_are_left_out():
 def test_gap_is_zero_for_puppi_and_one_for_perfect():
     events = toy_events(40, 200)
     table = hs.resolution(events, {"none": hs.mitigate(events, "none")}, replicas=50)
-    for quantity in ("met", "ak4_central.pt"):
-        assert table.estimates["puppi:cms-phase2"][quantity]["gap"].value == 0
-        assert table.estimates["perfect"][quantity]["gap"].value == 1
-        assert table.estimates["perfect"][quantity]["gap"].error == 0
     met = {name: table.estimates[name]["met"]["delta"].value for name in table.estimates}
-    expected = (met["puppi:cms-phase2"] - met["none"]) / (met["puppi:cms-phase2"] - met["perfect"])
-    assert table.estimates["none"]["met"]["gap"].value == pytest.approx(expected)
+    assert met["puppi:best"] != met["puppi:cms-phase2"]
+    for statistic, puppi in (("gap", "puppi:best"), ("gap_cms", "puppi:cms-phase2")):
+        for quantity in ("met", "ak4_central.pt"):
+            assert table.estimates[puppi][quantity][statistic].value == 0
+            assert table.estimates["perfect"][quantity][statistic].value == 1
+            assert table.estimates["perfect"][quantity][statistic].error == 0
+        expected = (met[puppi] - met["none"]) / (met[puppi] - met["perfect"])
+        assert table.estimates["none"]["met"][statistic].value == pytest.approx(expected)
 
 
 def test_differences_leave_out_what_methods_have_in_common():
@@ -190,12 +192,23 @@ def test_differences_leave_out_what_methods_have_in_common():
     assert change["near"]["met"].value == pytest.approx(
         gaps["near"]["met"]["gap"].value - gaps["chs"]["met"]["gap"].value
     )
-    close = differences(seen, REFERENCE, replicas=50)["near"]["met"]
+    close = differences(seen, CMS_REFERENCE, replicas=50)["near"]["met"]
     assert 0 < close.error < gaps["chs"]["met"]["gap"].error
     with pytest.raises(SettingsError, match="nothing was observed with 'puppi'"):
         differences(seen, "puppi")
     with pytest.raises(SettingsError, match="at least 2"):
         differences(seen, "chs", replicas=1)
+    with pytest.raises(SettingsError, match="different definitions"):
+        differences(seen | {"talk": observe(events, near, TALK)}, "chs")
+
+
+def test_differences_without_crossings_are_not_known():
+    events = toy_events(2)[:0]
+    seen = observe_all(events, {"none": hs.mitigate(events, "none")})
+    assert "none" not in differences(seen, REFERENCE)  # no gap to close
+    change = differences(seen, REFERENCE, statistic="delta")["none"]["met"]
+    assert math.isnan(change.value)
+    assert math.isnan(change.error)
 
 
 def test_no_gap_where_puppi_is_not_worse_than_perfect():
@@ -208,20 +221,22 @@ def test_no_gap_where_puppi_is_not_worse_than_perfect():
         truth={"hard_fraction": ak.ones_like(charged.pt), "met": events.truth.met, "jets": events.truth.jets},
     )  # fmt: skip
     table = hs.resolution(alone, {"none": hs.mitigate(alone, "none")}, replicas=5)
-    assert all("gap" not in values for values in table.estimates["none"].values())
+    assert not any({"gap", "gap_cms"} & set(values) for values in table.estimates["none"].values())
 
 
 def test_the_ends_of_the_gap_cannot_be_faked():
     events = toy_events(10)
     softkiller, none = hs.mitigate(events, "softkiller"), hs.mitigate(events, "none")
     table = hs.resolution(events, {"puppi": softkiller}, replicas=5)
-    assert table.estimates["puppi:cms-phase2"]["met"]["gap"].value == 0
-    assert table.estimates["puppi"]["met"]["gap"].value != 0
-    for name in ("perfect", "puppi:cms-phase2"):
+    assert table.estimates["puppi:best"]["met"]["gap"].value == 0
+    assert table.estimates["puppi:cms-phase2"]["met"]["gap_cms"].value == 0
+    assert table.estimates["puppi"]["met"]["gap_cms"].value != 0
+    for name in ("perfect", "puppi:best", "puppi:cms-phase2"):
         with pytest.raises(InvalidEventsError, match="another name"):
             hs.resolution(events, {name: none}, replicas=5)
     both = hs.resolution(events, {"puppi": hs.mitigate(events, "puppi")}, replicas=5)
     assert "puppi:cms-phase2" not in both.estimates
+    assert "puppi:best" in both.estimates
 
 
 def test_events_without_true_missing_momentum_are_left_out():
@@ -381,7 +396,7 @@ def test_the_talks_jets_by_hand():
         assert table.sizes["talk_ak4.pt"] == 6 * inside
         if inside:
             found = table.estimates["all"]["talk_ak4.pt"]
-            assert set(found) == {"median", "delta", "efficiency", "improvement"}
+            assert set(found) == {"median", "delta", "efficiency", "improvement", "improvement_cms"}
             assert found["median"].value == pytest.approx(0.0, abs=1e-12)
             assert found["delta"].value == pytest.approx(0.1)
             assert found["efficiency"].value == pytest.approx(5 / 6)
@@ -418,7 +433,7 @@ def test_the_talks_missing_momentum_by_hand():
     low, median, high = np.quantile(scales - 1, [0.25, 0.5, 0.75])
     assert met["median"].value == pytest.approx(median)
     assert met["delta"].value == pytest.approx((high - low) / 2)
-    assert set(met) == {"median", "delta", "improvement"}
+    assert set(met) == {"median", "delta", "improvement", "improvement_cms"}
     little = table_of(scaled_events(list(scales), truth_pt=9.0), definition="talk")
     assert little.sizes["talk_met"] == 0
     assert math.isnan(little.estimates["all"]["talk_met"]["delta"].value)
@@ -429,12 +444,13 @@ def test_improvement_on_puppi():
     table = hs.resolution(events, {"none": hs.mitigate(events, "none")}, definition="talk", replicas=50)
     for quantity in ("talk_ak4.pt", "talk_met"):
         found = {name: table.estimates[name][quantity] for name in table.estimates}
-        assert found[REFERENCE]["improvement"].value == found[REFERENCE]["improvement"].error == 0
-        for name in ("none", "perfect"):
-            expected = 1 - found[name]["delta"].value / found[REFERENCE]["delta"].value
-            assert found[name]["improvement"].value == pytest.approx(expected)
-            assert "gap" not in found[name]
-        assert found["none"]["improvement"].error > 0
+        for statistic, puppi in (("improvement", REFERENCE), ("improvement_cms", CMS_REFERENCE)):
+            assert found[puppi][statistic].value == found[puppi][statistic].error == 0
+            for name in ("none", "perfect"):
+                expected = 1 - found[name]["delta"].value / found[puppi]["delta"].value
+                assert found[name][statistic].value == pytest.approx(expected)
+                assert not {"gap", "gap_cms"} & set(found[name])
+            assert found["none"][statistic].error > 0
 
 
 def test_the_error_of_an_improvement_is_that_of_the_ratio():

@@ -22,7 +22,7 @@ from hardscatter.pileup.softkiller_zeroing import SoftKillerZeroing
 from helpers import toy_events
 
 ALL = list(registry.methods())
-LEARNED = ("supervised", "total", "total:paper")
+UNSETTLED = ("supervised", "total", "total:paper", "puppiml", "puma")
 
 
 def one(pt=5.0, eta=0.1, charge=0, vertex=-1, **more):
@@ -54,7 +54,7 @@ def test_no_events_and_empty_events(method):
 def test_one_particle_has_a_defined_weight(method, charge, vertex):
     weight = float(hs.mitigate(one(charge=charge, vertex=vertex), method)[0, 0])
     assert 0 <= weight <= 1
-    if method in LEARNED:  # weigh charged candidates too
+    if method in UNSETTLED:  # weigh charged candidates too
         return
     if charge and vertex == 0:
         assert weight == 1
@@ -79,13 +79,13 @@ def test_no_vertex_found(method):
     assert np.isfinite(weights).all()
 
 
-@pytest.mark.parametrize("method", [method for method in ALL if method not in LEARNED])
+@pytest.mark.parametrize("method", [method for method in ALL if method not in (*UNSETTLED, "sspuppi", "puppi-linear")])
 def test_minimal_fields_are_enough_and_the_full_ones_change_nothing_else(method):
     full, minimal = toy_events(3), toy_events(3, minimal=True)
     assert ak.array_equal(hs.mitigate(full, method), hs.mitigate(minimal, method))
 
 
-@pytest.mark.parametrize("method", ["puppi", "puppi:cms-run3", "puppi:delphes"])
+@pytest.mark.parametrize("method", ["puppi", "puppi:cms-run3", "puppi:delphes", "puppi-linear"])
 def test_puppi_needs_the_number_of_vertices(method):
     events = toy_events(1)
     fields = {name: events.candidates[name] for name in ("pt", "eta", "phi", "energy", "charge", "vertex")}

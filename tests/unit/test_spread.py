@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import pickle
-import sys
 
 import awkward as ak
 import numpy as np
@@ -14,7 +13,6 @@ import pytest
 pytest.importorskip("onnx")
 torch = pytest.importorskip("torch")
 import hardscatter as hs  # noqa: E402
-from hardscatter import cli  # noqa: E402
 from hardscatter.errors import InvalidEventsError, MissingFieldError, SettingsError, UnreadableFileError  # noqa: E402
 from hardscatter.events import flat  # noqa: E402
 from hardscatter.pileup import learned  # noqa: E402
@@ -45,20 +43,6 @@ def model(tmp_path):
     (tmp_path / "mine.onnx").write_bytes(by_hand(1.0, 0.0))
     (tmp_path / "mine-spread.onnx").write_bytes(by_hand(-1.0, -2.0))
     return str(tmp_path / "mine.onnx")
-
-
-@pytest.fixture
-def run(monkeypatch, capfd):
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["hardscatter", *map(str, arguments)])
-        try:
-            cli.main()
-            code = 0
-        except SystemExit as stop:
-            code = stop.code or 0
-        return code, capfd.readouterr().err
-
-    return call
 
 
 def term(models):
@@ -242,7 +226,7 @@ def test_who_does_not_ask_pays_nothing(run, model, tmp_path, monkeypatch):
 
 def test_errors_that_nobody_knows_are_refused_before_any_work(run, tmp_path):
     hs.write(tmp_path / "toy.parquet", toy_events(2, 40))
-    code, said = run(
+    code, _, said = run(
         "mitigate", tmp_path / "toy.parquet", tmp_path / "out.parquet", "-m", "puppi", "-m", "chs", "--uncertainty"
     )
     assert code == 1

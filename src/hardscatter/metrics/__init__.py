@@ -1,7 +1,7 @@
 """Numbers: response, resolution, bias, efficiency, fakes, substructure, missing momentum, and their errors."""
 
 from hardscatter.metrics.calibration import Calibration, Closure, calibration, closure
-from hardscatter.metrics.definitions import DESIGN, TALK, Definition, JetStudy, MetStudy, definition_of
+from hardscatter.metrics.definitions import DESIGN, TALK, Definition, HtStudy, JetStudy, MetStudy, definition_of
 from hardscatter.metrics.evaluation import Evaluation, evaluate
 from hardscatter.metrics.observations import Observations, join, observe
 from hardscatter.metrics.resolution import (
@@ -9,6 +9,7 @@ from hardscatter.metrics.resolution import (
     against_no_pileup,
     differences,
     observe_all,
+    replicas_of,
     resolution,
     summarise,
 )
@@ -22,6 +23,7 @@ __all__ = [
     "Definition",
     "Estimate",
     "Evaluation",
+    "HtStudy",
     "JetStudy",
     "MetStudy",
     "Observations",
@@ -35,6 +37,7 @@ __all__ = [
     "join",
     "observe",
     "observe_all",
+    "replicas_of",
     "resolution",
     "summarise",
 ]

@@ -68,6 +68,19 @@ class MetStudy:
 
 
 @dataclass(frozen=True)
+class HtStudy:
+    """The scalar sum of the jets' pt, H_T: reconstructed/truth − 1 in crossings with at least one such truth jet."""
+
+    name: str
+    truth: str
+    """Field of ``truth`` with the truth jets."""
+    radius: float
+    pt_min: float
+    """GeV, of reconstructed jets and of truth jets; prompt leptons are in both."""
+    eta_max: float
+
+
+@dataclass(frozen=True)
 class Definition:
     """Everything that is measured, and how methods are set against PUPPI."""
 
@@ -75,7 +88,10 @@ class Definition:
     jets: tuple[JetStudy, ...]
     met: MetStudy
     comparisons: tuple[Comparison, ...]
-    """``gap``: the part of the way from PUPPI to perfect weights; ``improvement``: 1 − δ/δ_PUPPI."""
+    """``gap``: the part of the way from PUPPI to perfect weights; ``improvement``: 1 − δ/δ_PUPPI; each against
+    ``puppi:best`` and, with ``_cms``, against ``puppi:cms-phase2``."""
+    ht: HtStudy | None = None
+    """None: not measured."""
 
 
 DESIGN = Definition(
@@ -87,6 +103,7 @@ DESIGN = Definition(
     ),
     MetStudy("met"),
     ("gap",),
+    HtStudy("ht", "jets", 0.4, 30.0, 2.5),
 )
 """The design page's definition of resolution."""
 

@@ -1,11 +1,11 @@
-"""What is measured of each crossing: jet responses, τ₃/τ₂, fake jets, missing momentum.
+"""What is measured of each crossing: jet responses, τ₃/τ₂, fake jets, missing momentum, H_T.
 
 Observations are small and flat, so those of many files fit in memory, and joining them is concatenation.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 
 import awkward as ak
@@ -16,7 +16,7 @@ from hardscatter.errors import MissingFieldError
 from hardscatter.events import Events, flat
 from hardscatter.jets import cluster
 from hardscatter.met import missing_momentum
-from hardscatter.metrics.definitions import DESIGN, Definition, JetStudy
+from hardscatter.metrics.definitions import DESIGN, Definition, HtStudy, JetStudy
 from hardscatter.metrics.matching import near_any
 from hardscatter.metrics.substructure import tau32_of, with_truth_tau32
 
@@ -55,6 +55,10 @@ class Observations:
     """Measured missing momentum (x, y), GeV, shape (events, 2); None without truth to compare with."""
     truth_met: NDArray[np.float64] | None
     """The true one; NaN in events whose truth does not say."""
+    ht: NDArray[np.float64] | None = None
+    """Scalar sum of the reconstructed jets' pt, GeV, shape (events,); None if not asked for or without truth."""
+    truth_ht: NDArray[np.float64] | None = None
+    """The same of the truth jets; 0 where there is none."""
 
 
 def observe(events: Events, weights: ak.Array, definition: Definition = DESIGN) -> Observations:
@@ -94,7 +98,25 @@ def observe(events: Events, weights: ak.Array, definition: Definition = DESIGN) 
         met = np.stack([ak.to_numpy(momentum.px), ak.to_numpy(momentum.py)], axis=1)
         pt, phi = (ak.to_numpy(events.truth.met[name]).astype(np.float64) for name in ("pt", "phi"))
         truth_met = np.stack([pt * np.cos(phi), pt * np.sin(phi)], axis=1)
-    return Observations(definition, len(events), jets, met, truth_met)
+    ht = truth_ht = None
+    if definition.ht is not None and events.has(f"truth.{definition.ht.truth}"):
+        ht = _scalar_sum(_jets_of(events, weights, clustered, definition.ht), definition.ht)
+        truth_ht = _scalar_sum(events.truth[definition.ht.truth], definition.ht)
+    return Observations(definition, len(events), jets, met, truth_met, ht, truth_ht)
+
+
+def _jets_of(
+    events: Events, weights: ak.Array, clustered: Mapping[tuple[float, float], ak.Array], study: HtStudy
+) -> ak.Array:
+    """Return the jets that H_T sums up: those that are there already, if they reach as low."""
+    lower = [key for key in clustered if key[0] == study.radius and key[1] <= study.pt_min]
+    return clustered[lower[0]] if lower else cluster(events, weights, radius=study.radius, min_pt=study.pt_min)
+
+
+def _scalar_sum(jets: ak.Array, study: HtStudy) -> NDArray[np.float64]:
+    """Return H_T = Σ pt of the jets of each event above the study's momentum and inside its eta."""
+    chosen = jets.pt[(jets.pt > study.pt_min) & (abs(jets.eta) < study.eta_max)]
+    return np.asarray(ak.sum(chosen, axis=1), dtype=np.float64)
 
 
 def _observe_jets(events: Events, weights: ak.Array, jets: ak.Array, study: JetStudy) -> JetObservations:
@@ -163,13 +185,18 @@ def join(parts: Sequence[Observations]) -> Observations:
         }
         event = np.concatenate([piece.event + offset for piece, offset in zip(pieces, offsets, strict=False)])
         jets[name] = JetObservations(event=event, **joined)
-    met = [part.met for part in parts if part.met is not None]
-    truth_met = [part.truth_met for part in parts if part.truth_met is not None]
-    complete = len(met) == len(parts)
     return Observations(
         definition=parts[0].definition,
         n_events=int(offsets[-1]),
         jets=jets,
-        met=np.concatenate(met) if complete else None,
-        truth_met=np.concatenate(truth_met) if complete else None,
+        met=_joined([part.met for part in parts]),
+        truth_met=_joined([part.truth_met for part in parts]),
+        ht=_joined([part.ht for part in parts]),
+        truth_ht=_joined([part.truth_ht for part in parts]),
     )
+
+
+def _joined(parts: Sequence[NDArray[np.float64] | None]) -> NDArray[np.float64] | None:
+    """Return the parts one after the other; None if one is missing."""
+    there = [part for part in parts if part is not None]
+    return np.concatenate(there) if len(there) == len(parts) else None

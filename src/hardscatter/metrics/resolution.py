@@ -21,10 +21,20 @@ from hardscatter.metrics.statistics import Estimate, Sample, half_width, resampl
 from hardscatter.metrics.substructure import with_truth_tau32
 from hardscatter.pileup import mitigate, perfect_weights
 
-REFERENCE = "puppi:cms-phase2"
-"""The method whose gap to perfect weights counts as 1."""
+REFERENCE = "puppi:best"
+"""The method whose gap to perfect weights counts as 1: PUPPI tuned for the detector at hand."""
+
+CMS_REFERENCE = "puppi:cms-phase2"
+"""What the second column of gaps is set against: PUPPI as CMS tuned it."""
 
 PERFECT = "perfect"
+
+_REFERENCE_OF = {
+    "gap": REFERENCE,
+    "gap_cms": CMS_REFERENCE,
+    "improvement": REFERENCE,
+    "improvement_cms": CMS_REFERENCE,
+}
 
 LEAST_REPLICAS = 2
 
@@ -43,17 +53,21 @@ class ResolutionTable:
     """Estimates by method, quantity and statistic.
 
     ``estimates[method][quantity][statistic]``. By the definition ``design`` quantities are ``ak4_central.pt``,
-    ``ak4_forward.pt``, ``ak8.pt``, ``ak8.mass``, ``ak8.tau32`` and ``met``; by ``talk`` they are ``talk_ak4.pt``,
-    ``talk_ak8.pt``, ``talk_ak8.mass``, ``talk_ak8.tau32`` and ``talk_met``.
+    ``ak4_forward.pt``, ``ak8.pt``, ``ak8.mass``, ``ak8.tau32``, ``met`` and ``ht``; by ``talk`` they are
+    ``talk_ak4.pt``, ``talk_ak8.pt``, ``talk_ak8.mass``, ``talk_ak8.tau32`` and ``talk_met``.
 
     Jets have ``median`` (bias), ``delta`` = (q75 − q25)/2, in the design's pt and mass ``resolution`` =
     δ/(1 + median), ``efficiency`` and, for AK4, ``fakes`` (a crossing). ``tau32`` is reconstructed − true τ₃/τ₂ of the
     jets where both are defined, and its efficiency their share of those where the true one is. Missing momentum has
     ``delta``, ``width68``, ``width95`` (GeV, both components) and ``slope``; the talk's has ``median`` and ``delta``.
+    ``ht`` is the scalar sum of the pt of AK4 jets above 30 GeV with |eta| < 2.5, reconstructed/truth − 1 in crossings
+    with such a truth jet: ``median``, ``delta`` and ``resolution``.
 
     Set against PUPPI, by what the design calls its resolution or else by δ: ``gap``, the part of the way from PUPPI to
     perfect weights, (δ_PUPPI − δ)/(δ_PUPPI − δ_perfect), where both are known and PUPPI is the worse one (design);
-    ``improvement``, 1 − δ/δ_PUPPI (talk). ``sizes[quantity]`` is the number of truth jets, or of crossings.
+    ``improvement``, 1 − δ/δ_PUPPI (talk). There PUPPI is ``puppi:best``, tuned for the detector; ``gap_cms`` and
+    ``improvement_cms`` are the same against ``puppi:cms-phase2``. ``sizes[quantity]`` is the number of truth jets, or
+    of crossings.
     """
 
     definition: str
@@ -108,8 +122,8 @@ def resolution(
 ) -> ResolutionTable:
     """Measure jets and missing momentum for several weight vectors on the same crossings.
 
-    Perfect weights join the table, and PUPPI (``puppi:cms-phase2``) is measured to compare with, wherever the events
-    allow.
+    Perfect weights join the table, and PUPPI (``puppi:best`` and ``puppi:cms-phase2``) is measured to compare with,
+    wherever the events allow.
 
     Parameters
     ----------
@@ -136,21 +150,21 @@ def resolution(
 def observe_all(
     events: Events, weights: Mapping[str, ak.Array], definition: Definition = DESIGN
 ) -> dict[str, Observations]:
-    """Observe crossings with every weight vector, with perfect weights, and with the reference of the gap.
+    """Observe crossings with every weight vector, with perfect weights, and with both references of the gap.
 
-    The two ends of the gap are always computed here, whatever weights go by their names.
+    The ends of the gaps are always computed here, once, whatever weights go by their names.
 
     Raises
     ------
     InvalidEventsError
-        If weights are called ``perfect`` or ``puppi:cms-phase2`` and are others.
+        If weights are called ``perfect``, ``puppi:best`` or ``puppi:cms-phase2`` and are others.
     """
     chosen = dict(weights)
     ends = {}
     if events.has("truth.hard_fraction"):
         ends[PERFECT] = perfect_weights(events)
     if events.has("n_vertices"):
-        ends[REFERENCE] = mitigate(events, REFERENCE)
+        ends |= {name: mitigate(events, name) for name in (REFERENCE, CMS_REFERENCE)}
     for name, weight in ends.items():
         if name in chosen and not ak.all(ak.isclose(chosen[name], weight, atol=1e-6)):
             raise InvalidEventsError(f"weights called '{name}' are not those: give them another name.")
@@ -164,6 +178,66 @@ def observe_all(
 
 def summarise(observations: Mapping[str, Observations], *, replicas: int = 400, seed: int = 1) -> ResolutionTable:
     """Turn observations of the same crossings into estimates with bootstrap errors; see `resolution`."""
+    quantities, nominal, drawn = _replicated(observations, replicas, seed)
+    estimates: dict[str, dict[str, dict[str, Estimate]]] = {}
+    for (method, quantity, statistic), value in nominal.items():
+        spread = np.array([replica[method, quantity, statistic] for replica in drawn])
+        estimate = Estimate.from_replicas(value, spread)
+        if statistic == "efficiency":
+            estimate = _efficiency(estimate, quantities[method][quantity].size)
+        estimates.setdefault(method, {}).setdefault(quantity, {})[statistic] = estimate
+    if repr(estimates.get("puppi")) == repr(estimates.get(CMS_REFERENCE)):  # as text NaN equals itself
+        estimates.pop(CMS_REFERENCE, None)  # the same under its short name
+    sizes = {quantity: data.size for quantity, data in next(iter(quantities.values())).items()}
+    first = next(iter(observations.values()))
+    return ResolutionTable(first.definition.name, first.n_events, replicas, seed, sizes, estimates)
+
+
+def differences(
+    observations: Mapping[str, Observations], base: str, *, statistic: str = "gap", replicas: int = 400, seed: int = 1
+) -> dict[str, dict[str, Estimate]]:
+    """Return by how much a statistic of each method differs from that of the method `base`, by quantity.
+
+    The same crossings are drawn for both, so that what they have in common leaves the error: d = s(method) − s(base).
+    Quantities without the statistic are left out; without crossings all is NaN.
+
+    Raises
+    ------
+    SettingsError
+        As `summarise`, and if there are no observations of `base`.
+    """
+    if base not in observations:
+        raise SettingsError(f"nothing was observed with '{base}': take one of {', '.join(observations)}.")
+    _, nominal, drawn = _replicated(observations, replicas, seed)
+    result: dict[str, dict[str, Estimate]] = {}
+    for method, quantity, name in nominal:
+        if name != statistic or (base, quantity, name) not in nominal:
+            continue
+        value, *spread = (values[method, quantity, name] - values[base, quantity, name] for values in [nominal, *drawn])
+        result.setdefault(method, {})[quantity] = Estimate.from_replicas(value, np.array(spread))
+    return result
+
+
+def replicas_of(
+    observations: Mapping[str, Observations], *, replicas: int = 400, seed: int = 1
+) -> list[dict[tuple[str, str, str], float]]:
+    """Return the statistics of all crossings, then those of each bootstrap replica, for numbers made of several.
+
+    Each is a dictionary by method, quantity and statistic. The same seed draws the same crossings, whatever was
+    observed on them. Without crossings there are no replicas. Raises `SettingsError` as `summarise` does.
+    """
+    _, nominal, drawn = _replicated(observations, replicas, seed)
+    return [nominal, *drawn]
+
+
+def _replicated(
+    observations: Mapping[str, Observations], replicas: int, seed: int
+) -> tuple[dict[str, dict[str, _AnyQuantity]], _Values, list[_Values]]:
+    """Return what was observed, its statistics, and those of each bootstrap replica; none of them without crossings.
+
+    Left out of the statistics, not of the replicas, are gaps of a reference that is no worse than perfect weights: on
+    this (small) sample there is no gap to close.
+    """
     if not observations:
         raise SettingsError("nothing to summarise: observe at least one weight vector.")
     if replicas < LEAST_REPLICAS:
@@ -176,51 +250,8 @@ def summarise(observations: Mapping[str, Observations], *, replicas: int = 400, 
     nominal = _all_statistics(quantities, comparisons, np.ones(n_events, dtype=np.int64))
     draws = resamplings(n_events, replicas, seed) if n_events else ()
     drawn = [_all_statistics(quantities, comparisons, counts) for counts in draws]
-    estimates: dict[str, dict[str, dict[str, Estimate]]] = {}
-    for (method, quantity, statistic), value in nominal.items():
-        if statistic == "gap" and not _worse_than_perfect(nominal, quantity):
-            continue  # on this (small) sample there is no gap to close
-        spread = np.array([replica[method, quantity, statistic] for replica in drawn])
-        estimate = Estimate.from_replicas(value, spread)
-        if statistic == "efficiency":
-            estimate = _efficiency(estimate, quantities[method][quantity].size)
-        estimates.setdefault(method, {}).setdefault(quantity, {})[statistic] = estimate
-    if repr(estimates.get("puppi")) == repr(estimates.get(REFERENCE)):  # as text NaN equals itself
-        estimates.pop(REFERENCE, None)  # the same under its short name
-    sizes = {quantity: data.size for quantity, data in next(iter(quantities.values())).items()}
-    return ResolutionTable(first.definition.name, n_events, replicas, seed, sizes, estimates)
-
-
-def differences(
-    observations: Mapping[str, Observations], base: str, *, statistic: str = "gap", replicas: int = 400, seed: int = 1
-) -> dict[str, dict[str, Estimate]]:
-    """Return by how much a statistic of each method differs from that of the method `base`, by quantity.
-
-    The same crossings are drawn for both, so that what they have in common leaves the error: d = s(method) − s(base).
-    Quantities without the statistic are left out.
-
-    Raises
-    ------
-    SettingsError
-        If there are no observations of `base`, or too few replicas.
-    """
-    if base not in observations:
-        raise SettingsError(f"nothing was observed with '{base}': take one of {', '.join(observations)}.")
-    if replicas < LEAST_REPLICAS:
-        raise SettingsError(f"{replicas} bootstrap replicas give no error: take at least {LEAST_REPLICAS}.")
-    first = observations[base]
-    quantities = {name: _quantities(seen) for name, seen in observations.items()}
-    nominal, *drawn = (
-        _all_statistics(quantities, first.definition.comparisons, counts)
-        for counts in [np.ones(first.n_events, dtype=np.int64), *resamplings(first.n_events, replicas, seed)]
-    )
-    result: dict[str, dict[str, Estimate]] = {}
-    for method, quantity, name in nominal:
-        if name != statistic or (base, quantity, name) not in nominal:
-            continue
-        value, *spread = (values[method, quantity, name] - values[base, quantity, name] for values in [nominal, *drawn])
-        result.setdefault(method, {})[quantity] = Estimate.from_replicas(value, np.array(spread))
-    return result
+    known = {key: value for key, value in nominal.items() if _has_gap(nominal, *key[1:])}
+    return quantities, known, drawn
 
 
 @dataclass(frozen=True)
@@ -242,8 +273,7 @@ class _JetQuantity:
         delta = float(high - low) / 2 if len(self.response.values) >= _LEAST_JETS else math.nan
         values = {"median": float(median), "delta": delta}
         if self.calibrated:
-            # A method that loses more than half of the jets has median −1 and no resolution.
-            values["resolution"] = delta / (1 + float(median)) if median > -1 else math.nan
+            values["resolution"] = _calibrated(values)
         values["efficiency"] = self.found.mean(counts)
         return values | ({"fakes": self.fakes.mean(counts)} if self.fakes is not None else {})
 
@@ -273,10 +303,11 @@ class _MetQuantity:
 
 
 @dataclass(frozen=True)
-class _RelativeMetQuantity:
-    """Magnitude of missing momentum relative to the true one."""
+class _RelativeQuantity:
+    """One number of each crossing relative to the true one: the magnitude of missing momentum, or H_T."""
 
     response: Sample
+    calibrated: bool
 
     @property
     def size(self) -> int:
@@ -284,10 +315,16 @@ class _RelativeMetQuantity:
 
     def statistics(self, counts: NDArray[np.int64]) -> dict[str, float]:
         low, median, high = self.response.quantiles(counts, (0.25, 0.5, 0.75))
-        return {"median": float(median), "delta": float(high - low) / 2}
+        values = {"median": float(median), "delta": float(high - low) / 2}
+        return values | ({"resolution": _calibrated(values)} if self.calibrated else {})
 
 
-_AnyQuantity = _JetQuantity | _MetQuantity | _RelativeMetQuantity
+_AnyQuantity = _JetQuantity | _MetQuantity | _RelativeQuantity
+
+
+def _calibrated(values: Mapping[str, float]) -> float:
+    """Return δ/(1 + median); a method that loses more than half of the jets has median −1 and no resolution."""
+    return values["delta"] / (1 + values["median"]) if values["median"] > -1 else math.nan
 
 
 def _quantities(seen: Observations) -> dict[str, _AnyQuantity]:
@@ -310,7 +347,11 @@ def _quantities(seen: Observations) -> dict[str, _AnyQuantity]:
             size = np.hypot(*seen.truth_met.T)
             event = np.flatnonzero(known & (size > floor))
             response = np.hypot(*seen.met[event].T) / size[event] - 1
-            result[seen.definition.met.name] = _RelativeMetQuantity(Sample(response, event))
+            result[seen.definition.met.name] = _RelativeQuantity(Sample(response, event), calibrated=False)
+    if seen.definition.ht is not None and seen.ht is not None and seen.truth_ht is not None:
+        event = np.flatnonzero(seen.truth_ht > 0)
+        response = seen.ht[event] / seen.truth_ht[event] - 1
+        result[seen.definition.ht.name] = _RelativeQuantity(Sample(response, event), calibrated=True)
     return result
 
 
@@ -345,12 +386,15 @@ def _all_statistics(
         for statistic, value in data.statistics(counts).items()
     }
     compared = dict.fromkeys((method, quantity) for method, quantity, _ in values)
-    for method, quantity in compared if REFERENCE in quantities else ():
-        start, here = (_width(values, name, quantity) for name in (REFERENCE, method))
-        if "gap" in comparisons and PERFECT in quantities:
-            values[method, quantity, "gap"] = _gap(start, here, _width(values, PERFECT, quantity))
-        if "improvement" in comparisons:
-            values[method, quantity, "improvement"] = _gap(start, here, 0.0)
+    for statistic, reference in _REFERENCE_OF.items():
+        comparison = statistic.removesuffix("_cms")
+        needed = {reference, PERFECT} if comparison == "gap" else {reference}
+        if comparison not in comparisons or not needed <= quantities.keys():
+            continue
+        for method, quantity in compared:
+            start, here = (_width(values, name, quantity) for name in (reference, method))
+            limit = _width(values, PERFECT, quantity) if comparison == "gap" else 0.0
+            values[method, quantity, statistic] = _gap(start, here, limit)
     return values
 
 
@@ -368,8 +412,11 @@ def _efficiency(estimate: Estimate, n: int) -> Estimate:
     return replace(estimate, error=room, low=max(estimate.value - room, 0.0), high=min(estimate.value + room, 1.0))
 
 
-def _worse_than_perfect(values: _Values, quantity: str) -> bool:
-    return _width(values, REFERENCE, quantity) > _width(values, PERFECT, quantity)
+def _has_gap(values: _Values, quantity: str, statistic: str) -> bool:
+    """Tell whether the reference of a gap is worse than perfect weights; true of what is no gap."""
+    if not statistic.startswith("gap"):
+        return True
+    return _width(values, _REFERENCE_OF[statistic], quantity) > _width(values, PERFECT, quantity)
 
 
 def _gap(start: float, here: float, limit: float) -> float:

@@ -62,6 +62,10 @@ class ConstituentSubtraction:
         )
 
 
+CS_BEST = ConstituentSubtraction(max_distance=0.2, alpha=2.0, rho_tile=0.6)
+"""Found by ``tools/tune_classical.py`` for the card ``cms-phase2``: see docs/tunes.md."""
+
+
 def subtract(
     events: Events,
     passes: tuple[tuple[float, float], ...],

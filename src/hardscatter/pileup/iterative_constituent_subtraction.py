@@ -46,3 +46,7 @@ class IterativeConstituentSubtraction:
             neutrals_only=self.neutrals_only,
             ghost_removal=self.ghost_removal,
         )
+
+
+ICS_BEST = IterativeConstituentSubtraction(passes=((0.15, 1.5), (0.05, 1.0)), rho_tile=1.0)
+"""Found by ``tools/tune_classical.py`` for the card ``cms-phase2``: see docs/tunes.md."""

@@ -49,6 +49,10 @@ class SoftKillerZeroing:
         return jagged_like(survives.astype(np.float32), candidates.charge)
 
 
+SOFTKILLER_ZEROING_BEST = SoftKillerZeroing(softkiller=SoftKiller(tile=0.35, y_max=3.0), pt_max=40.0)
+"""Found by ``tools/tune_classical.py`` for ``cms-phase2`` (docs/tunes.md): no bias of jets, more fakes forward."""
+
+
 @kernel
 def _zero(
     first_event: int,

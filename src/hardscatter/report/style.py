@@ -18,6 +18,7 @@ COLOURS = {
     "puppi:cms-phase2": "#3f90da",
     "puppi:cms-run3": "#94a4a2",
     "puppi:delphes": "#832db6",
+    "puppi:best": "#0b5394",
     "softkiller": "#ffa90e",
     "softkiller-zeroing": "#e76300",
     "cs": "#a96b59",
@@ -25,6 +26,13 @@ COLOURS = {
     "supervised": "#1845fb",
     "total:paper": "#c849a9",
     "total": "#bd1f01",
+    "puppi-linear": "#578dff",
+    "voronoi": "#009e73",
+    "pumml": "#8a6d00",
+    "puppiml": "#d0669b",
+    "sspuppi": "#5b3f8c",
+    "puma": "#00734f",
+    "total:student": "#ff5e02",
     "perfect": "#000000",
 }
 _OTHERS = ("#bd1f01", "#656364", "#86c8dd", "#578dff", "#c91f16")
@@ -36,6 +44,7 @@ LABELS = {
     "puppi:cms-phase2": "PUPPI (CMS Phase-2)",
     "puppi:cms-run3": "PUPPI (CMS Run 3)",
     "puppi:delphes": "PUPPI (Delphes)",
+    "puppi:best": "PUPPI (best tune)",
     "softkiller": "SoftKiller",
     "softkiller-zeroing": "SoftKiller + zeroing",
     "cs": "Constituent Subtraction",
@@ -43,13 +52,24 @@ LABELS = {
     "supervised": "supervised",
     "total:paper": "TOTAL (as published)",
     "total": "TOTAL",
+    "puppi-linear": "linear PUPPI (Level 1)",
+    "softkiller-zeroing:best": "SoftKiller + zeroing (best tune)",
+    "cs:best": "Constituent Subtraction (best tune)",
+    "ics:best": "Iterative CS (best tune)",
+    "voronoi": "Voronoi subtraction",
+    "pumml": "PUMML",
+    "puppiml": "PUPPIML",
+    "sspuppi": "SSPUPPI",
+    "puma": "PUMA",
+    "total:student": "TOTAL (student)",
     "perfect": "perfect weights",
 }
 
 
 def colour(method: str) -> str:
-    """Return the colour of a method; one that has none of its own gets one by its name."""
-    return COLOURS.get(method, _OTHERS[sum(method.encode()) % len(_OTHERS)])
+    """Return the colour of a method; a tune has its method's, one that has none of its own gets one by its name."""
+    family = method.partition(":")[0]
+    return COLOURS.get(method, COLOURS.get(family, _OTHERS[sum(method.encode()) % len(_OTHERS)]))
 
 
 def label(method: str) -> str:

@@ -19,6 +19,7 @@ _TITLES = {
     "ak8.mass": "AK8 jet mass, |eta| < 2.5",
     "ak8.tau32": "AK8 jet τ32, reco − truth, |eta| < 2.5",
     "met": "missing momentum, x and y",
+    "ht": "H_T of AK4 jets, pt > 30 GeV, |eta| < 2.5",
     "talk_ak4.pt": "AK4 jet pt, pt > 15 GeV, |eta| < 4",
     "talk_ak8.pt": "AK8 jet pt, 500 < pt < 1500 GeV, |eta| < 4",
     "talk_ak8.mass": "AK8 jet mass, 500 < pt < 1500 GeV, |eta| < 4",
@@ -35,7 +36,9 @@ _HEADINGS = {
     "width95": "95 %/2",
     "slope": "slope",
     "gap": "gap",
+    "gap_cms": "gap CMS",
     "improvement": "improvement",
+    "improvement_cms": "impr. CMS",
 }
 _MISSING_MOMENTUM_UNIT = ("delta", "width68", "width95")
 
@@ -76,7 +79,7 @@ def resolution_tables(
         }
         statistics = [name for name in _HEADINGS if any(name in values for values in measured.values())]
         order = "resolution" if "resolution" in statistics else "delta"
-        what = "crossings" if quantity.endswith("met") else "truth jets"
+        what = "crossings" if quantity.endswith(("met", "ht")) else "truth jets"
         shown = Table(
             title=f"{_TITLES.get(quantity, quantity)} ({size} {what})",
             title_justify="left",

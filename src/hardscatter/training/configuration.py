@@ -174,11 +174,14 @@ class ParticleLevelCrossings:
 class Term:
     """One term of the objective: a loss of `hardscatter.training.objectives` by name, its factor and its settings.
 
-    `candidates` says which it compares, in the crossing with pileup and in that without.
+    `candidates` says which it compares, in the crossing with pileup and in that without. With `near_jets` (GeV) only
+    those count near which so much momentum is without pileup: what the network learns is then right for jets of the
+    hard collision, as a measurement of such jets asks, and says less about those of pileup.
     """
 
     loss: str
     candidates: Literal["all", "neutral", "charged"] = "all"
+    near_jets: _Positive | None = None
     factor: _NotNegative = 1.0
     settings: dict[str, Any] = field(default_factory=dict)
 

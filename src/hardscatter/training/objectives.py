@@ -20,8 +20,12 @@ from hardscatter.training.ensemble import check_members, spread
 from hardscatter.training.masking import Masked
 from hardscatter.training.pixels import Pixels
 from hardscatter.transport import LOSSES, Population, get_loss
+from hardscatter.transport.cells import Grid
 from hardscatter.transport.features import PT
 from hardscatter.transport.ragged import sum_events
+
+JET_CELL = 0.8
+"""Edge of the cells by which `Term.near_jets` finds jets: about a jet of R = 0.4 across."""
 
 _FROZEN = ConfigDict(extra="forbid")
 
@@ -39,13 +43,17 @@ class Transported:
 
     loss: Any
     candidates: Literal["all", "neutral", "charged"] = "all"
+    near_jets: float | None = None
 
     def __call__(self, weights: Tensor, batch: Batch, generator: torch.Generator) -> Tensor:
         """Return the loss of each crossing."""
         crossings, alone = batch.crossings, batch.alone
-        if self.candidates != "all":
-            weights = weights[chosen(crossings, self.candidates)]
-            crossings, alone = part(crossings, self.candidates), part(alone, self.candidates)
+        here, there = chosen(crossings, self.candidates), chosen(alone, self.candidates)
+        if self.near_jets is not None:
+            near = close_to_jets(crossings, alone, self.near_jets, generator)
+            here, there = here & near[0], there & near[1]
+        if self.candidates != "all" or self.near_jets is not None:
+            weights, crossings, alone = weights[here], part(crossings, here), part(alone, there)
         charges = (crossings.charge, alone.charge) if isinstance(self.loss, Population) else ()
         value: Tensor = self.loss(
             weights, crossings.kinematics, crossings.offsets, alone.kinematics, alone.offsets, generator, *charges
@@ -53,14 +61,35 @@ class Transported:
         return value
 
 
-def chosen(cloud: Cloud, on: Literal["neutral", "charged"]) -> Tensor:
-    """Return which candidates are neutral, or charged: (N,), bool."""
-    return (cloud.charge == 0) if on == "neutral" else (cloud.charge != 0)
+def chosen(cloud: Cloud, on: Literal["all", "neutral", "charged"]) -> Tensor:
+    """Return which candidates are neutral, charged, or there at all: (N,), bool."""
+    match on:
+        case "all":
+            return torch.ones_like(cloud.charge, dtype=torch.bool)
+        case "neutral":
+            return cloud.charge == 0
+        case "charged":
+            return cloud.charge != 0
 
 
-def part(cloud: Cloud, on: Literal["neutral", "charged"]) -> Cloud:
-    """Return the neutral or the charged candidates of every crossing."""
-    keep = chosen(cloud, on)
+def close_to_jets(crossings: Cloud, alone: Cloud, pt: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Return which candidates with and without pileup lie in cells where, without pileup, more than `pt` (GeV) does.
+
+    The cells are `JET_CELL` wide and lie at random places. Two masks: (N,) and (N',), bool.
+    """
+    events, device = len(crossings.offsets) - 1, crossings.charge.device
+    grid = Grid(JET_CELL, torch.rand(events, 2, generator=generator, dtype=torch.float64).to(device))
+    clouds = (crossings, alone)
+    event = [torch.repeat_interleave(torch.arange(events), cloud.offsets.diff()).to(device) for cloud in clouds]
+    cells = [grid.cells(cloud.kinematics, of) for cloud, of in zip(clouds, event, strict=True)]
+    known, cell = torch.unique(torch.cat(cells), return_inverse=True)
+    here, there = cell[: len(cells[0])], cell[len(cells[0]) :]
+    momentum = alone.kinematics.new_zeros(len(known)).index_add(0, there, alone.kinematics[:, PT])
+    return momentum[here] > pt, momentum[there] > pt
+
+
+def part(cloud: Cloud, keep: Tensor) -> Cloud:
+    """Return some candidates of every crossing: those where `keep` (N,) is true."""
     before = torch.cat([torch.zeros(1, dtype=torch.int64), keep.cpu().long().cumsum(0)])
     return Cloud(cloud.kinematics[keep], cloud.charge[keep], before[cloud.offsets])
 
@@ -160,12 +189,12 @@ def make_term(term: Term) -> Objective:
     """
     if term.loss not in names():
         raise SettingsError(f"there is no loss '{term.loss}': choose one of {', '.join(names())}.")
-    if term.loss not in LOSSES and term.candidates != "all":
-        raise SettingsError(f"{term.loss} compares all candidates: leave out 'candidates'.")
+    if term.loss not in LOSSES and (term.candidates != "all" or term.near_jets is not None):
+        raise SettingsError(f"{term.loss} compares all candidates: leave out 'candidates' and 'near_jets'.")
     try:
         if term.loss in _OWN:
             return TypeAdapter(_OWN[term.loss]).validate_python(term.settings)
-        return Transported(get_loss(term.loss, **term.settings), term.candidates)
+        return Transported(get_loss(term.loss, **term.settings), term.candidates, term.near_jets)
     except ValidationError as problem:
         first = problem.errors()[0]
         raise SettingsError(f"{term.loss}: {'.'.join(map(str, first['loc']))}: {first['msg']}.") from None
@@ -200,7 +229,8 @@ def check_models(training: Training) -> None:
 
 def name_of(term: Term) -> str:
     """Return what a term is called in the history of a run."""
-    return term.loss if term.candidates == "all" else f"{term.loss}, {term.candidates}"
+    words = (term.loss, "" if term.candidates == "all" else term.candidates, "near jets" if term.near_jets else "")
+    return ", ".join(filter(None, words))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -105,13 +105,20 @@ class Comparison:
         return self.shift.value - self.published_shift
 
     @property
+    def pulls(self) -> tuple[float, float]:
+        """How many of our errors shift and dispersion lie from theirs, whose own are a few per mille."""
+        dispersion = self.dispersion.value - self.published_dispersion
+        return _pull(self.difference, self.shift.error), _pull(dispersion, self.dispersion.error)
+
+    @property
     def agrees(self) -> bool:
         """Whether dispersion and shift are those of the workshop within `DISPERSION_AGREES` and `SHIFT_AGREES`."""
         return abs(self.ratio - 1.0) <= DISPERSION_AGREES and abs(self.difference) <= SHIFT_AGREES
 
     def to_dict(self) -> dict[str, Any]:
         """Return all as plain data."""
-        return {**asdict(self), "ratio": self.ratio, "difference": self.difference, "agrees": self.agrees}
+        derived = {name: getattr(self, name) for name in ("ratio", "difference", "pulls", "agrees")}
+        return {**asdict(self), **derived}
 
 
 @dataclass(frozen=True)
@@ -383,6 +390,10 @@ def _each(
             observed = job.result()
             tell(f"points, last {_label(point)}", ready, len(points))
             yield observed
+
+
+def _pull(difference: float, error: float) -> float:
+    return difference / error if error > 0 else math.nan
 
 
 def _tell(tell: Progress, what: str, wanted: int, ready: int) -> None:

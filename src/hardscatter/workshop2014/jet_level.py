@@ -95,7 +95,7 @@ class JetMethod(Protocol):
 class AreaSubtraction:
     """Take ρ f(y) A off each jet, A its area four-vector: p → p − ρ f(y) A.
 
-    A jet with less pt than that becomes 0; one of negative squared mass is made massless, pt, y and φ kept.
+    A jet with less pt than that becomes 0; one of negative squared mass is made massless, its y as before.
 
     References
     ----------
@@ -287,14 +287,14 @@ def places(momenta: Columns, counts: ak.Array) -> ak.Array:
 
 
 def subtract_area_vector(momenta: Columns, area: Columns, rho: Floats) -> Columns:
-    """Return p − ρ f(y) A; 0 where that is more pt than there is, massless where the squared mass becomes negative."""
-    density = rho * density_shape(_rapidity(momenta))
+    """Return p − ρ f(y) A; 0 where that is more pt than there is, massless at the old y where mass² falls below 0."""
+    y = _rapidity(momenta)
+    density = rho * density_shape(y)
     pt2 = momenta["px"] ** 2 + momenta["py"] ** 2
     enough = density**2 * (area["px"] ** 2 + area["py"] ** 2) < pt2
     left = {name: np.where(enough, momenta[name] - density * area[name], 0.0) for name in momenta}
     pt = np.hypot(left["px"], left["py"])
     spacelike = left["E"] ** 2 - left["pz"] ** 2 < pt**2
-    y = _rapidity(left)
     left["pz"] = np.where(spacelike, pt * np.sinh(y), left["pz"])
     left["E"] = np.where(spacelike, pt * np.cosh(y), left["E"])
     return left

@@ -20,6 +20,7 @@ from hardscatter.workshop2014.jet_level import (
     LinearCleansing,
 )
 from hardscatter.workshop2014.puppi import WorkshopPuppi
+from hardscatter.workshop2014.total import WorkshopTotal
 
 METHODS: dict[str, Method | JetMethod] = {
     "unsub": ChargedHadronSubtraction(),
@@ -30,8 +31,9 @@ METHODS: dict[str, Method | JetMethod] = {
     "sk45z02": SoftKillerZeroing(softkiller=SoftKiller(tile=0.45, y_max=Y_MAX), radius=0.2, track_eta_max=Y_MAX),
     "atrim15": AreaTrimming(),
     "workshop:puppi": WorkshopPuppi(),
+    "workshop:total": WorkshopTotal(),
 }
-"""The workshop's methods; its PUPPI has a name of its own, since ``puppi`` is the one of CMS here as everywhere."""
+"""The workshop's methods, and TOTAL; its PUPPI has a name of its own: ``puppi`` is that of CMS, here as everywhere."""
 
 PUBLISHED_AS = {"workshop:puppi": "puppi"}
 """Names in the published table where they differ."""
