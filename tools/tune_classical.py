@@ -15,7 +15,7 @@ changes M by less. The first time through looks at every third crossing only. Lo
 Samples: seed 202, which no training and no final test uses; 12 000 minimum-bias collisions. Scan: 150 semileptonic tt̄,
 60 qcd and 60 Z' → tt̄ crossings at pileup 140, 100 tt̄ with pileup flat in 20–200. Confirmation: the tt̄ collisions 250 to
 349, at 60 and 200 the first 50 of them. The numbers go to a .json beside the page, whose text between the markers
-``<!-- measured -->`` and ``<!-- end -->`` is replaced; the settings found are written by hand into
+``<!-- measured -->`` and ``<!-- end measured -->`` is replaced; the settings found are written by hand into
 `hardscatter.pileup.puppi_best` and beside the published ones.
 """
 
@@ -36,6 +36,7 @@ import awkward as ak
 import matplotlib.pyplot as plt
 import numpy as np
 from numpy.typing import NDArray
+from pages import put
 
 import hardscatter as hs
 from hardscatter.metrics import DESIGN, Observations, differences, observe, summarise
@@ -522,12 +523,7 @@ def main() -> None:
         numbers.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     draw(results, given.page.with_suffix(".png"))
     if given.page.exists():
-        text = given.page.read_text(encoding="utf-8")
-        before, _, rest = text.partition("<!-- measured -->")
-        _, _, after = rest.partition("<!-- end -->")
-        lines = [line for name, result in results.items() for line in tables(name, result)]
-        middle = "<!-- measured -->\n" + "\n".join(lines) + "<!-- end -->"
-        given.page.write_text(before + middle + after, encoding="utf-8")
+        put(given.page, "measured", [line for name, result in results.items() for line in tables(name, result)])
 
 
 if __name__ == "__main__":
