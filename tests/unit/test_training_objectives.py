@@ -11,16 +11,19 @@ import pytest
 
 torch = pytest.importorskip("torch")
 from hardscatter.errors import SettingsError  # noqa: E402
+from hardscatter.geometry.angles import delta_phi  # noqa: E402
 from hardscatter.pileup.features import DEFAULT_SCHEMA, OPTIONAL, drop_fields, features  # noqa: E402
 from hardscatter.training.configuration import Term  # noqa: E402
 from hardscatter.training.module import Weighing  # noqa: E402
 from hardscatter.training.objectives import (  # noqa: E402
     DISTILLED,
+    JET_CELL,
     MASKED,
     SUPERVISED,
     CrossEntropy,
     HardFraction,
     Sum,
+    close_to_jets,
     make_term,
     names,
 )
@@ -221,6 +224,45 @@ def test_a_loss_may_look_at_neutral_and_at_charged_candidates():
     both = Sum.of([Term("met", "neutral"), Term("met", "charged")])
     assert list(both.terms) == ["met, neutral", "met, charged"]
     assert "scale" in str(make_term(Term("met", settings={"scale": "1e-2"})))  # as YAML reads 1e-2
+
+
+def test_close_to_jets_is_where_momentum_is_without_pileup():
+    """Every candidate counts whose cell, wherever the grid lies, holds enough; none far from all momentum does."""
+    alone, events = toy_pair(3, 200)
+    pair = batch(alone, events)
+    here, there = close_to_jets(pair.crossings, pair.alone, 5.0, torch.Generator().manual_seed(3))
+    assert here.shape == pair.hard_fraction.shape
+    assert there.shape == pair.alone.charge.shape
+    assert 0 < here.sum() < len(here)
+    eta, phi, pt = (pair.alone.kinematics[:, i].double().numpy() for i in (1, 2, 0))
+    of_alone = np.repeat(np.arange(3), pair.alone.offsets.diff().numpy())
+    of_event = np.repeat(np.arange(3), pair.crossings.offsets.diff().numpy())
+    for i in range(len(here)):
+        where = pair.crossings.kinematics[i, 1:3].double().numpy()
+        apart = np.maximum(abs(eta - where[0]), abs(delta_phi(phi, where[1])))
+        around = pt[(of_alone == of_event[i]) & (apart < 1.01 * JET_CELL)].sum()  # more than any cell of his can hold
+        assert around > 5.0 or not here[i]
+    # The hard candidates are the same in both clouds, and so is what is said of them.
+    assert sorted(pair.crossings.kinematics[here & (pair.hard_fraction > 0.5), 0].tolist()) == sorted(
+        pair.alone.kinematics[there, 0].tolist()
+    )
+    every, all_alone = close_to_jets(pair.crossings, pair.alone, -1.0, torch.Generator().manual_seed(3))
+    assert every.all()
+    assert all_alone.all()
+
+
+def test_a_loss_near_jets_is_blind_elsewhere():
+    pair = batch(*toy_pair(3, 200))
+    term = {"loss": "flow", "candidates": "neutral", "near_jets": 5.0}
+    loss, values, gradient = judged([term], pair)
+    assert list(values) == ["flow, neutral, near jets"]
+    assert loss > 0
+    near, _ = close_to_jets(pair.crossings, pair.alone, 5.0, torch.Generator().manual_seed(1))
+    moved = gradient != 0
+    assert moved.any()
+    assert not (moved & ~(near & (pair.crossings.charge == 0))).any()
+    _, _, perfect = judged([term], pair, pair.hard_fraction.clone().requires_grad_())
+    assert perfect.abs().max() < 1e-5  # nothing to gain where both clouds agree
 
 
 def test_the_network_is_drawn_from_its_own_seed():
