@@ -25,10 +25,10 @@ from hardscatter.events import LEADING, Events
 
 @dataclass(frozen=True)
 class SoftNeutralCut:
-    """Charged candidates count if the leading vertex has them, neutral ones if they are hard enough.
+    """Charged candidates count if the leading vertex has them, all others if they are hard enough.
 
-    w = 1 for charged candidates of the leading vertex and for those without a vertex above `pt_min`, 0 for others of
-    a vertex; for a neutral candidate w = 1 if pt > `pt_min` cosh(eta)^−1/2, so that the cut sinks forward.
+    w = 1 for charged candidates of the leading vertex, 0 for those of another; for neutral candidates, and charged ones
+    without a vertex, w = 1 if pt > `pt_min` cosh(eta)^−1/2, so that the cut sinks forward, else 0.
     """
 
     pt_min: float = 3.0
@@ -38,5 +38,6 @@ class SoftNeutralCut:
         """Return 0 or 1 for each candidate, jagged float32."""
         candidates = events.candidates
         hard = candidates.pt > self.pt_min / np.sqrt(np.cosh(candidates.eta))
-        kept = ak.where(candidates.vertex < 0, hard, candidates.vertex == LEADING)
+        settled = (candidates.charge != 0) & (candidates.vertex >= LEADING)
+        kept = ak.where(settled, candidates.vertex == LEADING, hard)
         return ak.values_astype(kept, np.float32)

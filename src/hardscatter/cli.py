@@ -312,7 +312,9 @@ def arena(
 
     What was observed stays in the folder: a second run does only what is new or changed, an interrupted one goes on
     where it was. No mitigation, the references of the gap and perfect weights always take part. The order is that of
-    the mean gap closed. With `--shifts` or `--workshop2014`, and no `--sample`, only these are made. Example:
+    the mean gap closed. With `--shifts` or `--workshop2014`, and no `--sample`, only these are made. The workshop's
+    benchmark keeps nothing between runs; it takes `-n`, `--pileup`, `--seed` and samples such as dijets050, and methods
+    asked for join its own. Example:
 
     ```
     $ hardscatter arena trial --sample examples/delphes_ttbar_pu140.root --method softkiller --method cs
@@ -337,12 +339,6 @@ def arena(
     if whole or shifts:
         contestants(method)  # what nobody knows is found before any work
     with stages() as tell:
-        if workshop2014:
-            dijets = [name for name in sample or [] if name not in wanted]
-            benchmark = _workshop(output, method or [], pileup or [], dijets, n, seed, tell)
-            document["workshop2014"] = benchmark.to_dict()
-            tables += page.workshop_grids(benchmark)
-            written += page.write_workshop(benchmark, output)
         if whole:
             result = contest(
                 output, wanted or PROCESSES, method, n=n, pileups=pileup or [DEFAULT_PILEUP], seed=seed, card=card,
@@ -360,6 +356,12 @@ def arena(
             document["shifts"] = shifted.to_dict()
             tables += page.shift_grids(shifted)
             written += page.write_shifts(shifted, output)
+        if workshop2014:
+            dijets = [name for name in sample or [] if name not in wanted]
+            benchmark = _workshop(output, method or [], pileup or [], dijets, n, seed, tell)
+            document["workshop2014"] = benchmark.to_dict()
+            tables += page.workshop_grids(benchmark)
+            written += page.write_workshop(benchmark, output)
     if json:
         show_json({"version": __version__, **document})
     else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
@@ -84,5 +85,5 @@ def load(path: Path, fingerprint: str) -> Observations | None:
             return Observations(
                 DESIGN, int(file["n_events"]), jets, flat.pop("met", None), flat.pop("truth_met", None), **flat
             )
-    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile):
+    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile, zlib.error):
         return None

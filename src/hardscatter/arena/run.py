@@ -66,6 +66,8 @@ def contest(
         sentence in the result and stops nothing.
     """
     folder, ready = _prepared(output, replicas, step), contestants(methods)
+    if cost_crossings < 0:
+        raise SettingsError(f"cost_crossings is {cost_crossings}: give how many, 0 for no costs.")
     found = samples_of(
         samples, folder / "samples", n=n, pileups=pileups, seed=seed, card=card, n_minbias=n_minbias,
         particle_flow=particle_flow,

@@ -46,7 +46,7 @@ class Change(Protocol):
 class NeutralScale:
     """Energy and pt of neutral candidates up to |eta| `eta_max` times `factor`: a calorimeter out of calibration.
 
-    Truth (jets, missing momentum, hard fractions) and tracks stay as they are.
+    Truth (jets, missing momentum, hard fractions), tracks and a stored ``rho`` stay as they are.
     """
 
     factor: float

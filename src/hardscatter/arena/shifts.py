@@ -65,7 +65,7 @@ def shifted_samples(
     base: Settings = {"pileup": DEFAULT_PILEUP, "seed": seed, "card": card, "n_minbias": n_minbias}
 
     def sample(what: str, settings: Settings, change: Change | None = None) -> Sample:
-        # What only changes candidates, and the nominal sample itself, share one file with the contest.
+        # What only changes candidates shares one file with the nominal sample and, on its card, with the contest.
         file = f"{PROCESS}, pileup {DEFAULT_PILEUP}" if settings is base else f"{PROCESS}, {what}"
         made = simulated(file, Recipe(PROCESS, n, settings), folder, change)
         return dataclasses.replace(made, name=f"{PROCESS}, {what}")

@@ -13,6 +13,8 @@ from hardscatter.geometry.pixels import pixel_of, pixel_rows
 from hardscatter.pileup.surroundings import kinds
 from hardscatter.threads import over_crossings
 
+N_PHI = 64
+"""Pixels around in phi, of about 0.1."""
 CHANNELS = ("leading", "pileup", "neutral")
 """Charged of the leading vertex, charged of pileup vertices, and whatever no vertex is known of."""
 NAMES = MappingProxyType({f"{channel}_in_pixel": i for i, channel in enumerate(CHANNELS)})
@@ -21,7 +23,7 @@ NAMES = MappingProxyType({f"{channel}_in_pixel": i for i, channel in enumerate(C
 _CHANNEL_OF_KIND = np.array([2, 0, 1, 2])  # of neutral, leading, pileup, unassociated
 
 
-def pixel_sums(events: Events, n_phi: int = 64) -> NDArray[np.float64]:
+def pixel_sums(events: Events, n_phi: int = N_PHI) -> NDArray[np.float64]:
     """Return the momentum in the pixel of every candidate by channel, Σ_j pt_j over j in it, itself included.
 
     Parameters

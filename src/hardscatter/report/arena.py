@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,7 +117,7 @@ def write_leaderboard(result: Leaderboard, folder: Path) -> list[Path]:
     drawn = [name for name, sample in result.samples.items() if _shown(sample)]
     written: list[Path] = []
     for place, name in enumerate(drawn):
-        stem = "leaderboard" if place == 0 else f"leaderboard-{name.replace(', ', '-').replace(' ', '-')}"
+        stem = "leaderboard" if place == 0 else "leaderboard-" + re.sub(r"[^\w-]+", "-", name)
         written += save(draw_leaderboard(result, name), folder / stem)
     figures = [f"![{name}]({path.name})" for name, path in zip(drawn, written[::2], strict=True)]
     page = ["# Leaderboard", "", *_remarks(), ""]
@@ -195,14 +196,14 @@ def shift_grids(result: ShiftTable) -> list[Grid]:
 def workshop_grids(result: Result) -> list[Grid]:
     """Return one table for each sample and pileup: shift and dispersion of pt and mass, ours beside theirs."""
     theirs = {(one.sample, one.n_pileup, one.method, one.quantity): one for one in compare(result)}
-    headings = ["method"]
+    headings = ["method", "found"]
     for quantity in ("pt", "mass"):
         headings += [f"{quantity} shift [GeV]", "theirs", f"{quantity} dispersion [GeV]", "theirs", "agrees"]
     grids: dict[tuple[str, int], Grid] = {}
     for row in result.rows:
         title = f"{row.sample}, {row.n_pileup} pileup collisions ({row.n_crossings} crossings, {row.n_jets} jets)"
         grid = grids.setdefault((row.sample, row.n_pileup), Grid(title, tuple(headings), []))
-        cells = [row.method]
+        cells = [row.method, f"{row.n_matched / row.n_jets:.1%}" if row.n_jets else "–"]
         for quantity in ("pt", "mass"):
             found = theirs.get((row.sample, row.n_pileup, row.method, quantity))
             shift, dispersion = with_error(row.shift[quantity]), with_error(row.dispersion[quantity])

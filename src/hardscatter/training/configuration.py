@@ -16,6 +16,7 @@ from hardscatter.detector.noise import Noise
 from hardscatter.errors import SettingsError
 from hardscatter.nets import AttentionSettings, ConvolutionSettings, GatedSettings, SequenceSettings
 from hardscatter.pileup.features import SCHEMAS, FeatureSchema
+from hardscatter.pileup.pixels import N_PHI
 from hardscatter.training.masking import Masking
 
 _T = TypeVar("_T")
@@ -319,6 +320,10 @@ class Training:
             raise ValueError("validation and training crossings share a seed, and so their collisions: give another.")
         if isinstance(self.data, RecordedCrossings) and any(term.loss != "masked" for term in self.objective):
             raise ValueError("data.files hold no crossings without pileup: only the loss masked learns from them.")
+        if isinstance(self.data, RecordedCrossings) and set(self.data.files) & set(self.data.validation_files):
+            raise ValueError("data.files and data.validation_files share a file: keep them apart.")
+        if self.features == "pixels" and getattr(self.network, "n_phi", N_PHI) != N_PHI:
+            raise ValueError(f"features pixels are sums over {N_PHI} pixels in phi: network.n_phi must be that.")
         if self.masking is None and any(term.loss == "masked" for term in self.objective):
             raise ValueError("the loss masked needs candidates to be masked: set masking.")
         if all(term.factor == 0 for term in self.objective):

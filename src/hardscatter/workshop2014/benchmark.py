@@ -26,6 +26,7 @@ from hardscatter.metrics.matching import nearest
 from hardscatter.metrics.statistics import resamplings
 from hardscatter.pileup import Method, mitigate
 from hardscatter.pileup.method import settings_of
+from hardscatter.simulation import Progress
 from hardscatter.threads import set_threads
 from hardscatter.workshop2014.crossings import (
     JET_Y_MAX,
@@ -60,8 +61,6 @@ _REPLICAS = 200
 _JETS_FROM = 1.0  # GeV; softer reconstructed jets are not looked at
 
 Floats = NDArray[np.float64]
-Progress = Callable[[str, int, int], None]
-"""Called with what is being done, how much is ready and how much is wanted."""
 
 
 @dataclass(frozen=True)

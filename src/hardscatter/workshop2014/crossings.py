@@ -30,7 +30,7 @@ from hardscatter.events import LEADING, NO_VERTEX, Events, from_candidates
 from hardscatter.generate import Collisions, Generation, Library, build
 from hardscatter.jets import cluster_momenta
 from hardscatter.jets.momenta import four_momenta
-from hardscatter.simulation import pileup_of
+from hardscatter.simulation import Progress, pileup_of
 from hardscatter.threads import over_crossings
 
 SAMPLES = {"dijets020": 20.0, "dijets050": 50.0, "dijets100": 100.0, "dijets500": 500.0}
@@ -56,9 +56,6 @@ _CHUNK = 500
 _LOADED = 5_000  # collisions of a library in memory at once
 _PT_HAT = 0.8  # of the least jet pt
 _NO_PILEUP = Fixed(0)
-
-Progress = Callable[[str, int, int], None]
-"""Called with what is being made, how much is ready and how much is wanted."""
 
 
 def minbias_generation(seed: int) -> Generation:

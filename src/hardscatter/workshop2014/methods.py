@@ -8,6 +8,7 @@ from pathlib import Path
 from hardscatter.errors import SettingsError
 from hardscatter.pileup import Method, get_method
 from hardscatter.pileup.chs import ChargedHadronSubtraction
+from hardscatter.pileup.learned import describe
 from hardscatter.pileup.method import MODEL_SUFFIX
 from hardscatter.pileup.softkiller import SoftKiller
 from hardscatter.pileup.softkiller_zeroing import SoftKillerZeroing
@@ -55,6 +56,8 @@ def chosen(methods: Sequence[str | Method | JetMethod]) -> dict[str, Method | Je
         if name in found:
             raise SettingsError(f"two methods would both be called '{name}': leave one out or rename a model's file.")
         found[name] = given if isinstance(given, JetMethod) else _method(given)
+        if isinstance(one := found[name], WorkshopTotal):
+            describe(one.model)  # a model that cannot be used is found before any work
     return found
 
 
