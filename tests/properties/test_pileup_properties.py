@@ -105,7 +105,12 @@ def test_order_of_candidates_does_not_matter(method, events, seed):
 def test_batch_of_one_is_batch_of_many_and_sliced_is_packed(method, seed):
     events = toy_events(5, 120, seed)
     together = hs.mitigate(events, method)
-    assert ak.array_equal(ak.concatenate([hs.mitigate(events[i : i + 1], method) for i in range(5)]), together)
-    assert ak.array_equal(hs.mitigate(events[1:4], method), together[1:4])
-    assert ak.array_equal(hs.mitigate(events[[4, 0, 2]], method), together[[4, 0, 2]])
-    assert ak.array_equal(hs.mitigate(events[[True, False, True, False, True]], method), together[::2])
+
+    def same(some, others):
+        # A network's matrix products round by the size of the batch; a rule has nothing to round.
+        return ak.almost_equal(some, others, rtol=0, atol=1e-6) if method in LEARNED else ak.array_equal(some, others)
+
+    assert same(ak.concatenate([hs.mitigate(events[i : i + 1], method) for i in range(5)]), together)
+    assert same(hs.mitigate(events[1:4], method), together[1:4])
+    assert same(hs.mitigate(events[[4, 0, 2]], method), together[[4, 0, 2]])
+    assert same(hs.mitigate(events[[True, False, True, False, True]], method), together[::2])

@@ -13,7 +13,7 @@ from hardscatter.detector import load_card
 from hardscatter.errors import SettingsError, UnwritableFileError
 from hardscatter.nets.export import export_onnx
 from hardscatter.training.configuration import Training
-from hardscatter.training.objectives import DISTILLED, SUPERVISED, resolved
+from hardscatter.training.objectives import DISTILLED, SUPERVISED, name_of, resolved
 from hardscatter.training.run import load
 
 
@@ -93,10 +93,7 @@ def model_card(training: Training, seen: dict[str, Any], cards: dict[str, str], 
     length = settings["length"]
     labelled = any(term.loss in SUPERVISED and term.factor > 0 for term in training.objective)
     what = "The error of a weight" if any(term.loss in DISTILLED for term in training.objective) else "A weight"
-    objective = " + ".join(
-        f"{term.factor:g} × `{term.loss}`{'' if term.candidates == 'all' else f' ({term.candidates})'}"
-        for term in training.objective
-    )
+    objective = "; ".join(f"{term.factor:g} × {name_of(term)}" for term in training.objective)
     lines = [
         f"# Model card: {training.name}",
         "",
