@@ -28,7 +28,12 @@ from hardscatter.pileup.features import DEFAULT_SCHEMA  # noqa: E402
 from hardscatter.pileup.links import Nearest  # noqa: E402
 from hardscatter.threads import threads  # noqa: E402
 from hardscatter.training import Machine, configurations, history, load, load_configuration, train  # noqa: E402
-from hardscatter.training.configuration import Crossings, NoisyCrossings, save_configuration  # noqa: E402
+from hardscatter.training.configuration import (  # noqa: E402
+    Crossings,
+    NoisyCrossings,
+    ParticleLevelCrossings,
+    save_configuration,
+)
 from hardscatter.training.curves import draw  # noqa: E402
 from hardscatter.training.data import CrossingBatches  # noqa: E402
 from hardscatter.training.export import export  # noqa: E402
@@ -243,11 +248,13 @@ def test_the_best_checkpoint_has_the_least_validation_loss(tmp_path, validated):
 
 @pytest.mark.parametrize("name", sorted(configurations()))
 def test_every_packaged_configuration_trains(name, tmp_path):
-    changes = [
-        "data.processes=[ttbar-semileptonic]", "data.seed=11", "data.n_hard=9", "validation.seed=12",
-        "validation.n_hard=4", "validation.batches=1", "length.rounds=1", "length.steps=1", "length.crossings=1",
-    ]  # fmt: skip
     plain = load_configuration(name)
+    workshop = isinstance(plain.data, ParticleLevelCrossings)
+    changes = [
+        "data.samples=[dijets020]" if workshop else "data.processes=[ttbar-semileptonic]", "data.seed=11",
+        "data.n_hard=9", "validation.seed=12", "validation.n_hard=4", "validation.batches=1", "length.rounds=1",
+        "length.steps=1", "length.crossings=1",
+    ]  # fmt: skip
     if plain.data.pileup != "0":
         pileup = "2" if plain.data.pileup == "2" else "5"  # exact transport is for little pileup
         changes += [f"data.pileup={pileup}", "data.n_minbias=60", "validation.n_minbias=60"]
