@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 torch = pytest.importorskip("torch")
 from hardscatter.errors import SettingsError  # noqa: E402
-from hardscatter.training.batches import Batch, Cloud  # noqa: E402
+from hardscatter.training.batches import Cloud  # noqa: E402
 from hardscatter.training.configuration import Term, Training, parse, save_configuration  # noqa: E402
 from hardscatter.training.configuration import load_configuration as load  # noqa: E402
 from hardscatter.training.data import Rounds  # noqa: E402
@@ -81,7 +82,8 @@ def one_of(pair, event):
         return Cloud(cloud.kinematics[chosen], cloud.charge[chosen], torch.tensor([0, len(cloud.charge[chosen])]))
 
     chosen = slice(*pair.crossings.offsets[event : event + 2].tolist())
-    return Batch(pair.inputs, cut(pair.crossings), cut(pair.alone), pair.hard_fraction[chosen], pair.number), chosen
+    parts = {"crossings": cut(pair.crossings), "alone": cut(pair.alone), "hard_fraction": pair.hard_fraction[chosen]}
+    return dataclasses.replace(pair, **parts), chosen
 
 
 @given(

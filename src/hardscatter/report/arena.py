@@ -77,6 +77,8 @@ _SHIFT_COLUMNS: tuple[Column, ...] = (
     ("met", "gap", "missing momentum gap"),
     ("met", "gap_cms", "gap CMS"),
 )
+_SHIFT_SUMMARY = (_SHIFT_COLUMNS[0], _SHIFT_COLUMNS[1], _SHIFT_COLUMNS[4], _SHIFT_COLUMNS[2])
+"""What one table over all shifts is made of, each."""
 _AXES = {
     "ak4_central.pt": "AK4 jets, $|\\eta| < 2.5$\n$\\delta\\,/\\,(1 + \\mathrm{median})$ of $p_T$",
     "ak4_forward.pt": "AK4 jets, $2.5 < |\\eta| < 4.7$\n$\\delta\\,/\\,(1 + \\mathrm{median})$ of $p_T$",
@@ -175,8 +177,8 @@ def leaderboard_grids(result: Leaderboard) -> list[Grid]:
 
 
 def shift_grids(result: ShiftTable) -> list[Grid]:
-    """Return one table a shift: each number and by how much it differs from the nominal one."""
-    grids = []
+    """Return a table over all shifts for each headline number, then one a shift with the differences to the nominal."""
+    grids = [_by_shift(result, column) for column in _SHIFT_SUMMARY]
     for name, shift in result.shifts.items():
         pairs = "" if name == NOMINAL else ", the same hard collisions" if shift.paired else ", other hard collisions"
         columns = [column for column in _SHIFT_COLUMNS if _measured(shift.values, column)]
@@ -191,6 +193,13 @@ def shift_grids(result: ShiftTable) -> list[Grid]:
             rows.append(tuple(cells))
         grids.append(Grid(f"{name} ({_about(shift.facts)}{pairs})", tuple(headings), rows))
     return grids
+
+
+def _by_shift(result: ShiftTable, column: Column) -> Grid:
+    """Return one number of every method under every shift: what a skeptic asks for first."""
+    methods = dict.fromkeys(method for shift in result.shifts.values() for method in (*shift.values, *shift.failures))
+    rows = [(method, *(_cell(shift.values, method, column) for shift in result.shifts.values())) for method in methods]
+    return Grid(f"{column[2]} under every shift", ("method", *result.shifts), rows)
 
 
 def workshop_grids(result: Result) -> list[Grid]:
@@ -263,7 +272,7 @@ def draw_shifts(result: ShiftTable) -> Figure:
                 text = f"{shares[row, place]:+.0f} ± {errors[row, place]:.0f}"
                 dark = abs(shares[row, place]) > 28
                 ax.text(place, row, text, ha="center", va="center", fontsize=8.5, color="white" if dark else "black")
-            ax.set_xticks(range(len(shifts)), [fill(name, 14) for name in shifts], fontsize=8.5)
+            ax.set_xticks(range(len(shifts)), [fill(name, 12) for name in shifts], fontsize=8.5)
             ax.set_yticks(range(len(nominal)), [label(method) for method in nominal])
             ax.minorticks_off()
             ax.tick_params(length=0)

@@ -93,7 +93,7 @@ def model_card(training: Training, seen: dict[str, Any], cards: dict[str, str], 
     length = settings["length"]
     labelled = any(term.loss in SUPERVISED and term.factor > 0 for term in training.objective)
     what = "The error of a weight" if any(term.loss in DISTILLED for term in training.objective) else "A weight"
-    objective = "; ".join(f"{term.factor:g} × {name_of(term)}" for term in training.objective)
+    objective = " + ".join(f"{term.factor:g} × `{name_of(term)}`" for term in training.objective)
     lines = [
         f"# Model card: {training.name}",
         "",
