@@ -172,6 +172,12 @@ def test_who_takes_part():
         contestants(["ghost"])
 
 
+def test_what_was_observed_by_other_code_is_observed_again(monkeypatch):
+    before = contestants(["chs"])[0].fingerprint()
+    monkeypatch.setattr(sys.modules["hardscatter.arena.contest"], "_code", lambda: "other code")
+    assert contestants(["chs"])[0].fingerprint() != before
+
+
 def test_fingerprints_tell_methods_apart():
     prints = [one.fingerprint() for one in contestants()]
     assert len(set(prints)) == len(prints)

@@ -11,7 +11,7 @@ import pytest
 import hardscatter as hs
 from hardscatter import workshop2014
 from hardscatter.detector import Fixed
-from hardscatter.errors import MissingFieldError, SettingsError, UnknownMethodError
+from hardscatter.errors import MissingFieldError, SettingsError, UnknownMethodError, UnreadableFileError
 from hardscatter.generate import Collisions
 from hardscatter.jets import cluster
 from hardscatter.pileup import mitigate
@@ -19,6 +19,7 @@ from hardscatter.workshop2014 import benchmark, crossings, jet_level, methods
 from hardscatter.workshop2014.crossings import Particles, particle_level
 from hardscatter.workshop2014.jet_level import GHOST, LEADING_TRACK, NEUTRAL, PILEUP_TRACK, JetContents
 from hardscatter.workshop2014.puppi import WorkshopPuppi
+from hardscatter.workshop2014.total import WorkshopTotal
 
 
 def particles(*collisions):
@@ -372,6 +373,25 @@ class Spy:
     def weights(self, events):
         self.fields += events.fields
         return ak.values_astype(ak.ones_like(events.candidates.pt), np.float32)
+
+
+def test_total_scales_neutrals_and_leaves_tracks_to_their_vertex():
+    ones = np.full((2, 3), 2.0)
+    events = hs.from_candidates(
+        pt=ones, eta=ones / 4, phi=[[0.1, 0.2, 0.3]] * 2, energy=ones * np.cosh(0.5), charge=[[1, -1, 0]] * 2,
+        vertex=[[0, 3, -1]] * 2, n_vertices=[31, 31],
+    )  # fmt: skip
+    plain, scaled = (ak.to_numpy(mitigate(events, WorkshopTotal(scale=scale))) for scale in (1.0, 1.5))
+    assert plain[:, :2].tolist() == scaled[:, :2].tolist() == [[1.0, 0.0]] * 2
+    assert (plain[:, 2] > 0).all()
+    np.testing.assert_allclose(scaled[:, 2], np.minimum(1.5 * plain[:, 2], 1.0), rtol=1e-6)
+    assert (ak.to_numpy(mitigate(events, WorkshopTotal(scale=1e6))) <= 1).all()
+
+
+def test_a_model_that_is_not_there_is_found_before_any_work(monkeypatch):
+    monkeypatch.setitem(methods.METHODS, "workshop:total", WorkshopTotal(model="no-such-model"))
+    with pytest.raises(UnreadableFileError, match="no-such-model"):
+        methods.chosen(["unsub", "workshop:total"])
 
 
 def test_no_truth_reaches_a_method():

@@ -7,7 +7,8 @@ import inspect
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import util
+from functools import cache
+from importlib import resources, util
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -29,6 +30,7 @@ from hardscatter.simulation import Progress
 ALWAYS = ("none", "puppi:cms-phase2", "puppi:best")
 """What stands in every table, beside perfect weights."""
 
+_ROOMS = ("geometry", "jets", "met", "metrics", "pileup")
 _LONG_NAMES = {"puppi": "puppi:cms-phase2"}
 
 
@@ -46,8 +48,8 @@ class Contestant:
         return perfect_weights(events) if self.method is None else mitigate(events, self.method)
 
     def fingerprint(self) -> str:
-        """Return hexadecimal digits that change with settings, code (of its module), model and version."""
-        said: dict[str, Any] = {"version": __version__, "name": PERFECT}
+        """Return hexadecimal digits that change with settings, model, code (its module's and ours) and version."""
+        said: dict[str, Any] = {"version": __version__, "code": _code(), "name": PERFECT}
         if self.method is not None:
             settings = settings_of(self.method)
             source = inspect.getsourcefile(type(self.method))
@@ -149,6 +151,14 @@ def _weights_or_reason(one: Contestant, events: Events) -> ak.Array | str:
         return str(problem)
     except Exception as problem:  # whatever a third party's method raises
         return f"{type(problem).__name__}: {str(problem).partition(chr(10))[0]}"
+
+
+@cache
+def _code() -> str:
+    """Return a hash of the code by which methods weigh and weights are judged."""
+    package = Path(str(resources.files("hardscatter")))
+    sources = [path for room in _ROOMS for path in sorted((package / room).glob("*.py"))]
+    return hashlib.sha256("".join(map(hash_of, sources)).encode()).hexdigest()
 
 
 def _ours(place: str) -> bool:
