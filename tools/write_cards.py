@@ -29,8 +29,8 @@ def workshop_results(runs: dict[str, Any]) -> list[str]:
     lines = [
         "## Results",
         "",
-        "Jets' subtracted − hard of the 2014 workshop's set-up, `workshop:total` with its scale; docs/workshop2014.md has "
-        "the rivals.",
+        "Jets' subtracted − hard of the 2014 workshop's set-up, `workshop:total` with its scale; rivals in "
+        "docs/workshop2014.md.",
         "",
         "| sample | pileup | jets | pt shift [GeV] | dispersion [GeV] | mass shift [GeV] | dispersion [GeV] |",
         "|---|---:|---:|---:|---:|---:|---:|",
