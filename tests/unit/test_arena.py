@@ -28,6 +28,7 @@ from hardscatter.errors import HardscatterError, MissingFieldError, SettingsErro
 from hardscatter.metrics import DESIGN, TALK, join, observe, summarise
 from hardscatter.metrics.resolution import PERFECT, REFERENCE
 from hardscatter.report.arena import leaderboard_grids, shift_grids, write_leaderboard, write_shifts
+from hardscatter.report.tables import with_error
 from helpers import toy_events
 
 N_EVENTS = 25  # two truth jets each: enough for the order
@@ -347,7 +348,15 @@ def test_shifts_of_the_same_collisions_are_paired():
         apart = table.shifts["other"].changes[method]["met"]["delta"]
         assert apart.error > before.error
     json.dumps(table.to_dict(), allow_nan=False)
-    assert [grid.title.partition(" (")[0] for grid in shift_grids(table)] == ["nominal", "wider", "other"]
+    grids = shift_grids(table)
+    summaries = [grid for grid in grids if grid.title.endswith("under every shift")]
+    assert [grid.title.partition(" (")[0] for grid in grids[len(summaries) :]] == ["nominal", "wider", "other"]
+    for grid in summaries:
+        assert grid.headings == ("method", "nominal", "wider", "other")
+        assert {row[0] for row in grid.rows} == set(table.shifts["nominal"].values)
+    resolutions = {row[0]: row[2] for row in summaries[0].rows}
+    for method, cell in resolutions.items():
+        assert cell == with_error(table.shifts["wider"].values[method]["ak4_central.pt"]["resolution"])
 
 
 def test_the_shifts_are_what_they_say(tmp_path):
