@@ -107,8 +107,8 @@ def test_batch_of_one_is_batch_of_many_and_sliced_is_packed(method, seed):
     together = hs.mitigate(events, method)
 
     def same(some, others):
-        # A network's matrix products round by the size of the batch; a rule has nothing to round.
-        return ak.almost_equal(some, others, rtol=0, atol=1e-6) if method in LEARNED else ak.array_equal(some, others)
+        # The products of one network round by the size of the batch (1e-7 seen); all else is the same to the last bit.
+        return ak.almost_equal(some, others, rtol=0, atol=1e-6) if method == "puma" else ak.array_equal(some, others)
 
     assert same(ak.concatenate([hs.mitigate(events[i : i + 1], method) for i in range(5)]), together)
     assert same(hs.mitigate(events[1:4], method), together[1:4])

@@ -22,7 +22,7 @@ from hardscatter.training.pixels import Pixels
 from hardscatter.transport import LOSSES, Population, get_loss
 from hardscatter.transport.cells import Grid
 from hardscatter.transport.features import PT
-from hardscatter.transport.ragged import sum_events
+from hardscatter.transport.ragged import event_of, sum_events
 
 JET_CELL = 0.8
 """Edge of the cells by which `Term.near_jets` finds jets: about a jet of R = 0.4 across."""
@@ -80,7 +80,7 @@ def close_to_jets(crossings: Cloud, alone: Cloud, pt: float, generator: torch.Ge
     events, device = len(crossings.offsets) - 1, crossings.charge.device
     grid = Grid(JET_CELL, torch.rand(events, 2, generator=generator, dtype=torch.float64).to(device))
     clouds = (crossings, alone)
-    event = [torch.repeat_interleave(torch.arange(events), cloud.offsets.diff()).to(device) for cloud in clouds]
+    event = [event_of(cloud.offsets).to(device) for cloud in clouds]
     cells = [grid.cells(cloud.kinematics, of) for cloud, of in zip(clouds, event, strict=True)]
     known, cell = torch.unique(torch.cat(cells), return_inverse=True)
     here, there = cell[: len(cells[0])], cell[len(cells[0]) :]

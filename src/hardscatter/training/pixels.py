@@ -12,6 +12,7 @@ from torch import Tensor
 from hardscatter.geometry.pixels import pixel_of, pixel_rows
 from hardscatter.training.batches import Batch, Cloud
 from hardscatter.transport.features import PT
+from hardscatter.transport.ragged import event_of
 
 _ETA, _PHI = 1, 2
 
@@ -65,6 +66,6 @@ class Pixels:
         """Return the pixel of every candidate, (N,), those of one crossing after those of another."""
         # By the one definition of a pixel there is, which is NumPy's: on another device a small copy to and fro.
         eta, phi = cloud.kinematics[:, [_ETA, _PHI]].T.cpu().numpy()
-        crossing = torch.repeat_interleave(torch.arange(len(cloud.offsets) - 1), cloud.offsets.diff())
+        crossing = event_of(cloud.offsets)
         pixel = crossing * n_pixels + torch.from_numpy(pixel_of(eta, phi, self.n_phi))
         return pixel.to(cloud.kinematics.device)

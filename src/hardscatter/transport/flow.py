@@ -13,7 +13,7 @@ from torch import Tensor
 from hardscatter.errors import SettingsError
 from hardscatter.transport.cells import Grid
 from hardscatter.transport.features import PT
-from hardscatter.transport.ragged import check_pair
+from hardscatter.transport.ragged import check_pair, event_of
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
@@ -74,8 +74,8 @@ class LocalFlow:
             raise SettingsError("cells lie at random places: give a generator, torch.Generator().manual_seed(…).")
         events = len(offsets) - 1
         momentum, target = weights * features[:, PT], target_features[:, PT]
-        of_event = torch.repeat_interleave(torch.arange(events), offsets.diff()).to(weights.device)
-        of_target = torch.repeat_interleave(torch.arange(events), target_offsets.diff()).to(weights.device)
+        of_event = event_of(offsets).to(weights.device)
+        of_target = event_of(target_offsets).to(weights.device)
         total = weights.new_zeros(events, dtype=torch.float64)
         # Event by event, so that a batch costs what its events cost one by one.
         moved = torch.rand(events, len(self.sizes), 2, generator=generator, dtype=torch.float64).to(weights.device)

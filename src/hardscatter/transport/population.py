@@ -13,7 +13,7 @@ from torch import Tensor
 from hardscatter.errors import InvalidEventsError, SettingsError
 from hardscatter.transport.cells import Grid
 from hardscatter.transport.features import PT
-from hardscatter.transport.ragged import check_pair
+from hardscatter.transport.ragged import check_pair, event_of
 from hardscatter.transport.sliced import random_directions
 from hardscatter.transport.sorting import cramer_1d
 
@@ -98,8 +98,8 @@ class Population:
         if not len(features) + len(target_features):
             return (weights.sum() * 0.0).expand(events)
         momentum, target = weights * features[:, PT], target_features[:, PT]
-        of_event = torch.repeat_interleave(torch.arange(events), offsets.diff()).to(weights.device)
-        of_target = torch.repeat_interleave(torch.arange(events), target_offsets.diff()).to(weights.device)
+        of_event = event_of(offsets).to(weights.device)
+        of_target = event_of(target_offsets).to(weights.device)
         moved = torch.rand(events, len(self.sizes), 2, generator=generator, dtype=torch.float64).to(weights.device)
         total = weights.new_zeros(())
         for number, size in enumerate(self.sizes):

@@ -55,6 +55,11 @@ class TransportLoss(Protocol):
         """Return the loss of each event, (events,)."""
 
 
+def event_of(offsets: Tensor) -> Tensor:
+    """Return the event of every particle, (particles,), int64, where the offsets are."""
+    return torch.repeat_interleave(torch.arange(len(offsets) - 1, device=offsets.device), offsets.diff())
+
+
 def check_pair(
     weights: Tensor, features: Tensor, offsets: Tensor, target_features: Tensor, target_offsets: Tensor
 ) -> None:
