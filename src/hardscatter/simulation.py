@@ -13,6 +13,8 @@ import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
@@ -41,6 +43,10 @@ _HEPMC = re.compile(r"\.hepmc[23]?(\.gz)?$")
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being made, how much is ready, and how much is wanted."""
+
+Selection = Callable[[Collisions], NDArray[np.float64]]
+"""Gives the weight of each hard collision, 0 for those that are left out: a filter, or an enrichment, that must depend
+on nothing but the collision and its place among all that were made."""
 
 
 class StreamSettings(TypedDict, total=False):
@@ -78,6 +84,8 @@ class Settings(StreamSettings, total=False):
 
     card: str | Card
     """Name or path of a detector card (default ``"cms-phase2"``), or a `hardscatter.detector.Card`."""
+    select: Selection
+    """Which hard collisions to take; its weights multiply ``generator_weight`` (default: all)."""
 
 
 def simulate(process: str | os.PathLike[str], n: int = 100, **settings: Unpack[Settings]) -> Events:
@@ -91,8 +99,8 @@ def simulate(process: str | os.PathLike[str], n: int = 100, **settings: Unpack[S
     n
         Number of crossings, one for each hard collision.
     **settings
-        ``pileup``, ``seed``, ``card``, ``n_minbias``, ``energy``, ``tune``, ``mass``, ``elastic``, ``workers``,
-        ``progress``: see `Settings`.
+        ``pileup``, ``seed``, ``card``, ``n_minbias``, ``energy``, ``tune``, ``mass``, ``elastic``, ``select``,
+        ``workers``, ``progress``: see `Settings`.
 
     Returns
     -------
@@ -104,7 +112,7 @@ def simulate(process: str | os.PathLike[str], n: int = 100, **settings: Unpack[S
     UnknownProcessError, SettingsError
         If there is no such process, card or pileup; the sentence lists what there is.
     """
-    return concatenate([events for events, _ in _Simulation(process, **settings).batches(n, step=100, pairs=False)])
+    return concatenate([events for events, _ in Crossings(process, n, **settings).batches(step=100)])
 
 
 def simulate_file(
@@ -139,11 +147,52 @@ def simulate_file(
     with ExitStack() as stack:
         writer = stack.enter_context(Writer(output, overwrite=overwrite))
         partner = stack.enter_context(Writer(paired, overwrite=overwrite)) if paired is not None else None
-        for events, alone in _Simulation(process, **settings).batches(n, step, pairs=paired is not None):
+        for events, alone in Crossings(process, n, pairs=paired is not None, **settings).batches(step):
             writer.write(events)
             if partner is not None and alone is not None:
                 partner.write(alone)
     return n
+
+
+class Crossings:
+    """The crossings that `simulate` makes, any part of them at a time: ``crossings[first:last]``.
+
+    A part is the events and, with `pairs`, the same hard collisions without pileup (else None). Parts do not depend on
+    one another, so work on them can stop and go on. Settings are checked at once, libraries are built for the first
+    part that is asked for. Arguments and errors as of `simulate`.
+    """
+
+    def __init__(
+        self, process: str | os.PathLike[str], n: int = 100, *, pairs: bool = False, **settings: Unpack[Settings]
+    ) -> None:
+        self._simulation, self._n, self._pairs = _Simulation(process, **settings), _whole("n", n), pairs
+
+    def __len__(self) -> int:
+        return self._n
+
+    def __getitem__(self, part: slice) -> tuple[Events, Events | None]:
+        """Return one part."""
+        first, last, _ = part.indices(self._n)
+        hard, pool = self._ready
+        return self._simulation.crossings(hard.select(slice(first, last)), pool, first, self._pairs, "simulate")
+
+    def batches(self, step: int = 100) -> Iterator[tuple[Events, Events | None]]:
+        """Yield all crossings, `step` at a time."""
+        for first in range(0, self._n, _whole("step", step)):
+            yield self[first : first + step]
+            self._simulation.tell("crossings")(min(first + step, self._n), self._n)
+
+    @property
+    def cross_section(self) -> float:
+        """Of the crossings' summed ``generator_weight``, mb: that of the process times what a selection keeps of it.
+
+        NaN for a HepMC file, which does not say.
+        """
+        return float(self._ready[0].metadata.get("cross_section_mb", np.nan))
+
+    @cached_property
+    def _ready(self) -> tuple[Collisions, Source | None]:
+        return self._simulation.collisions(self._n), self._simulation.pool()
 
 
 def stream(
@@ -276,6 +325,7 @@ class _Simulation:
         n_minbias: int = 20_000,
         elastic: bool = False,
         shared_draws: bool = False,
+        select: Selection | None = None,
         workers: int = 1,
         progress: Progress | None = None,
         **generation: Any,
@@ -298,6 +348,7 @@ class _Simulation:
         self.card = card if isinstance(card, Card) else load_card(card)
         self.n_minbias, self.workers = _whole("n_minbias", n_minbias), _whole("workers", workers)
         self.seed, self.shared_draws, self.progress = self.minbias.seed, shared_draws, progress
+        self.select = select
 
     def draws(self, purpose: str) -> int:
         """Return the detector's seed: another one for each process and for streams, so that none share their draws."""
@@ -308,26 +359,29 @@ class _Simulation:
         """Return the pileup pool, built or reused; None where no pileup is asked for."""
         if self.pileup in (Fixed(0), Poisson(0)):
             return None
-        library = build(self.minbias, self.n_minbias, workers=self.workers, on_collisions=self._tell("minimum bias"))
+        library = build(self.minbias, self.n_minbias, workers=self.workers, on_collisions=self.tell("minimum bias"))
         return prepare(library.load(slice(self.n_minbias)), self.card)
 
     def collisions(self, n: int) -> Collisions:
+        """Return the first `n` hard collisions that are selected, of the HepMC file or of the library."""
+        if self.select is None:
+            return self._first(n)
+        wanted = n
+        while True:
+            made = self._first(wanted)
+            weight = self.select(made)
+            kept = np.flatnonzero(weight > 0)
+            if len(kept) >= n:
+                return _selected(made, kept[:n], weight)
+            # A little more than it takes if the share that is kept stays what it is.
+            wanted = max(2 * wanted, 64) if not len(kept) else wanted + int(1.1 * wanted * (n / len(kept) - 1)) + 64
+
+    def _first(self, n: int) -> Collisions:
         """Return the first `n` hard collisions of the HepMC file, or of the library, built or reused."""
         if isinstance(self.hard, Path):
             return _from_hepmc(self.hard, n)
-        library = build(self.hard, n, workers=self.workers, on_collisions=self._tell(self.hard.process))
+        library = build(self.hard, n, workers=self.workers, on_collisions=self.tell(self.hard.process))
         return library.load(slice(n))
-
-    def batches(self, n: int, step: int, pairs: bool) -> Iterator[tuple[Events, Events | None]]:
-        """Yield crossings in batches, with their partners without pileup if `pairs`."""
-        n, step = _whole("n", n), _whole("step", step)
-        hard = self.collisions(n)
-        pool = self.pool()
-        tell = self._tell("crossings")
-        for first in range(0, n, step):
-            part = hard.select(slice(first, min(first + step, n)))
-            yield self.crossings(part, pool, first, pairs, "simulate")
-            tell(first + len(part), n)
 
     def crossings(
         self, hard: Collisions, pool: Source | None, first: int, pairs: bool, purpose: str
@@ -346,7 +400,7 @@ class _Simulation:
         metadata = {**events.metadata, "seed": self.seed, "generator": generator, "minbias": pool}
         return Events(with_truth_jets(events).array, metadata)
 
-    def _tell(self, what: str) -> Callable[[int, int], None]:
+    def tell(self, what: str) -> Callable[[int, int], None]:
         def tell(ready: int, wanted: int) -> None:
             if self.progress is not None:
                 self.progress(what, ready, wanted)
@@ -354,12 +408,31 @@ class _Simulation:
         return tell
 
 
+def is_hepmc(process: str | os.PathLike[str]) -> bool:
+    """Tell whether a hard process is given as a HepMC file, by its suffix."""
+    return _HEPMC.search(str(process)) is not None
+
+
 def _hard_process(process: str | os.PathLike[str], seed: int, generation: dict[str, Any]) -> Generation | Path:
-    if not _HEPMC.search(str(process)):
+    if not is_hepmc(process):
         return Generation.of(process, seed=seed, **generation)
     if not Path(process).is_file():
         raise UnreadableFileError(f"{process} does not exist: check the name.")
     return Path(process)
+
+
+def _selected(made: Collisions, kept: NDArray[np.int64], weight: NDArray[np.float64]) -> Collisions:
+    """Return the collisions that were kept, with their weights, and the cross section of these weights' sum."""
+    last = int(kept[-1]) + 1
+    chosen = made.select(kept)
+    chosen = replace(chosen, weight=chosen.weight * weight[kept])
+    if "cross_section_mb" not in made.metadata:
+        return chosen
+    # Weights estimate what the filter keeps: Σ kept over Σ of all up to the last one kept.
+    share = float(chosen.weight.sum() / made.weight[:last].sum())
+    return replace(
+        chosen, metadata={**made.metadata, "cross_section_mb": share * float(made.metadata["cross_section_mb"])}
+    )
 
 
 def _whole(name: str, value: Any) -> int:

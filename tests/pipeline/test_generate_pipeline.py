@@ -160,6 +160,29 @@ def test_one_boson(made, process, boson, products, jet):
         assert len(particles(collisions, i, Role.PARTON)[0]) == jet
 
 
+def test_boosted_z(made):
+    collisions = made("znunu-jets-boosted")
+    for i in range(N):
+        (pid,), momentum = particles(collisions, i, Role.BOSON)
+        assert pid == 23
+        assert np.hypot(*momentum[0, :2]) > 50  # pT-hat above 100 GeV, less what initial radiation takes
+
+
+def test_soft_unclustered_energy_is_soft_and_all_around(made):
+    collisions = made("soft-unclustered")
+    central = np.abs(collisions.eta) < 2.5
+    for i in range(N):
+        rows = slice(collisions.offsets[i], collisions.offsets[i + 1])
+        pt, phi = collisions.pt[rows][central[rows]], collisions.phi[rows][central[rows]]
+        assert len(collisions.pt[rows]) > 500  # a hard collision has some 200
+        assert pt.max() < 60  # of the 1000 GeV there are
+        # Transverse sphericity near 1: no axis stands out; dijets have less than 0.3.
+        tensor = np.array([[np.sum(pt * np.cos(phi) ** 2), np.sum(pt * np.cos(phi) * np.sin(phi))], [0, 0]])
+        tensor[1] = tensor[0, 1], np.sum(pt * np.sin(phi) ** 2)
+        low, high = np.linalg.eigvalsh(tensor)
+        assert 2 * low / (low + high) > 0.4
+
+
 def test_photon_and_jet(made):
     collisions = made("gamma-jets")
     for i in range(N):

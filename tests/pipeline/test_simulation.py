@@ -15,7 +15,7 @@ from hardscatter import cli
 from hardscatter.detector import Fixed, Flat, Histogram, Poisson
 from hardscatter.errors import HardscatterError, SettingsError
 from hardscatter.generate import Generation
-from hardscatter.simulation import _Simulation, pileup_of
+from hardscatter.simulation import Crossings, _Simulation, pileup_of
 
 SMALL = {"n_minbias": 400, "pileup": 30, "workers": 1}
 
@@ -289,3 +289,33 @@ def test_pileup_from_a_histogram_file(tmp_path):
     assert pileup_of(f"hist:{tmp_path / 'mu.txt'}") == Histogram((0.0, 1.0, 3.0))
     with pytest.raises(SettingsError, match="hist"):
         pileup_of("hist:nowhere.txt")
+
+
+def test_any_part_of_the_crossings_is_what_simulate_gives(events):
+    crossings = Crossings("ttbar-semileptonic", 12, pairs=True, seed=3, **SMALL)
+    part, alone = crossings[4:7]
+    assert len(crossings) == 12
+    for name in ("pt", "eta", "phi", "dz"):
+        assert ak.array_equal(part.candidates[name], events[4:7].candidates[name], equal_nan=True)
+    assert ak.to_list(alone.event) == [4, 5, 6]
+    assert ak.mean(alone.n_candidates) < 0.3 * ak.mean(part.n_candidates)
+    assert Crossings("ttbar-semileptonic", 12, seed=3, **SMALL)[10:99][1] is None
+
+
+def _every_third(collisions):
+    return np.where(np.arange(len(collisions)) % 3 == 1, 3.0, 0.0)
+
+
+def test_a_selection_takes_what_it_likes_and_weighs_it():
+    every = Crossings("ttbar-semileptonic", 12, seed=3, **SMALL)
+    some = Crossings("ttbar-semileptonic", 4, seed=3, select=_every_third, **SMALL)
+    events, _ = some[:]
+    assert ak.to_list(events.generator_weight) == [3.0] * 4
+    assert ak.array_equal(events.truth.particles.pt, every[:][0][1::3].truth.particles.pt)
+    # Four of weight 3 of the eleven up to the last one taken.
+    assert some.cross_section == pytest.approx(every.cross_section * 12 / 11)
+
+
+def test_a_selection_grows_the_library_until_there_is_enough():
+    some = Crossings("ttbar-semileptonic", 30, seed=3, pileup=0, select=_every_third)
+    assert len(some[25:30][0]) == 5

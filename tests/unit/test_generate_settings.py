@@ -19,10 +19,12 @@ NAMES = [
     "vbf-h-invisible",
     "wjets",
     "znunu-jets",
+    "znunu-jets-boosted",
     "zll-jets",
     "gamma-jets",
     "zprime-tt",
     "wprime-dijets",
+    "soft-unclustered",
 ]
 
 

@@ -30,6 +30,7 @@ from hardscatter.simulation import Progress
 ALWAYS = ("none", "puppi:cms-phase2", "puppi:best")
 """What stands in every table, beside perfect weights."""
 
+# The code by which methods weigh and weights are judged.
 _ROOMS = ("geometry", "jets", "met", "metrics", "pileup")
 _LONG_NAMES = {"puppi": "puppi:cms-phase2"}
 
@@ -47,9 +48,9 @@ class Contestant:
         """Return the weight of every candidate."""
         return perfect_weights(events) if self.method is None else mitigate(events, self.method)
 
-    def fingerprint(self) -> str:
-        """Return hexadecimal digits that change with settings, model, code (its module's and ours) and version."""
-        said: dict[str, Any] = {"version": __version__, "code": _code(), "name": PERFECT}
+    def fingerprint(self, rooms: Sequence[str] = _ROOMS) -> str:
+        """Return hexadecimal digits that change with settings, model, version and code: its module's, our `rooms`."""
+        said: dict[str, Any] = {"version": __version__, "code": code_of(*rooms), "name": PERFECT}
         if self.method is not None:
             settings = settings_of(self.method)
             source = inspect.getsourcefile(type(self.method))
@@ -154,10 +155,14 @@ def _weights_or_reason(one: Contestant, events: Events) -> ak.Array | str:
 
 
 @cache
-def _code() -> str:
-    """Return a hash of the code by which methods weigh and weights are judged."""
+def code_of(*rooms: str) -> str:
+    """Return a hash of the code in rooms of the package, or in single files of them, such as ``met/missing.py``."""
     package = Path(str(resources.files("hardscatter")))
-    sources = [path for room in _ROOMS for path in sorted((package / room).glob("*.py"))]
+    sources = [
+        path
+        for room in rooms
+        for path in ([package / room] if room.endswith(".py") else sorted((package / room).glob("*.py")))
+    ]
     return hashlib.sha256("".join(map(hash_of, sources)).encode()).hexdigest()
 
 

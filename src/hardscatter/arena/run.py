@@ -13,7 +13,7 @@ from hardscatter.arena.leaderboard import Leaderboard, leaderboard
 from hardscatter.arena.samples import DEFAULT_CARD, DEFAULT_PILEUP, N_MINBIAS, PROCESSES, SEED, Sample, samples_of
 from hardscatter.arena.shifts import ShiftTable, shift_table, shifted_samples
 from hardscatter.errors import SettingsError, UnwritableFileError
-from hardscatter.metrics.resolution import LEAST_REPLICAS
+from hardscatter.metrics.statistics import LEAST_REPLICAS
 from hardscatter.simulation import Progress
 
 COST_CROSSINGS = 10

@@ -116,6 +116,12 @@ _ALL = (
         "pT-hat > 50 GeV; Z without photon interference",
     ),
     Process(
+        "znunu-jets-boosted",
+        "the same with more transverse momentum, the background of invisible Higgs decays",
+        (*_Z_JET, "23:onIfAny = 12 14 16", "PhaseSpace:pTHatMin = 100"),
+        "pT-hat > 100 GeV; Z without photon interference; further jets from the parton shower only",
+    ),
+    Process(
         "zll-jets",
         "a Z to electrons or muons, with a jet",
         (*_Z_JET, "23:onIfAny = 11 13", "PhaseSpace:pTHatMin = 20"),
@@ -160,6 +166,31 @@ _ALL = (
         ),
         "mass above 0.75 of the nominal one; couplings as the W's",
         mass=3000.0,
+    ),
+    Process(
+        "soft-unclustered",
+        "a Z' to dark quarks that shower with a strong coupling into about a thousand soft hadrons, all around",
+        (
+            "HiddenValley:ffbar2Zv = on",
+            "4900023:m0 = {mass}",
+            "4900023:mMin = {lowest}",
+            "4900023:onMode = off",
+            "4900023:onIfAny = 4900101",
+            "HiddenValley:Ngauge = 3",
+            "HiddenValley:nFlav = 1",
+            "HiddenValley:FSR = on",
+            "HiddenValley:fragment = on",
+            "HiddenValley:alphaOrder = 0",
+            "HiddenValley:alphaFSR = 3",  # the coupling does not run: as many soft branchings as phase space allows
+            "HiddenValley:pTminFSR = 1.1",
+            "4900101:m0 = 0.5",
+            "4900111:m0 = 1",
+            "4900113:m0 = 1",
+            "4900111:oneChannel = 1 1 91 1 -1",
+            "4900113:oneChannel = 1 1 91 1 -1",
+        ),
+        "mass above 0.75 of the nominal one; dark mesons of 1 GeV that decay to light quarks at once",
+        mass=1000.0,
     ),
 )
 

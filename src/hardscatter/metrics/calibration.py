@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 
 from hardscatter.errors import MissingFieldError, SettingsError
 from hardscatter.events import Events, checked_fraction, flat
-from hardscatter.metrics.resolution import LEAST_REPLICAS
-from hardscatter.metrics.statistics import Estimate, resamplings
+from hardscatter.metrics.statistics import LEAST_REPLICAS, Estimate, resamplings
 
 WEIGHT_EDGES = (0.0, 0.02, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.98, 1.0)
 """Of the bins in weight, lower edges included, 1 in the last; most weights are 0 or 1 and get bins of their own."""
@@ -171,22 +170,39 @@ def calibration(
     SettingsError
         If there are too few replicas.
     """
-    hard = _hard_fraction(events, replicas)
-    pt, region = flat(events.candidates.pt, np.float64), _region_of(events)
+    _check_replicas(replicas)
+    named = _flat_weights(events, weights)
+    return calibration_from({name: calibration_sums(events, weight) for name, weight in named.items()}, replicas, seed)
+
+
+def calibration_sums(events: Events, weight: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return Σ pt, Σ pt h, Σ pt w and the number of candidates by crossing, region and bin of the (flat) weight.
+
+    Shape (events, 4, regions, bins), GeV: what `calibration_from` needs of crossings, whose candidates may be
+    forgotten. Raises `MissingFieldError` if the events hold no hard fractions.
+    """
+    hard, pt = _hard_fraction(events), flat(events.candidates.pt, np.float64)
     shape = (len(REGIONS), len(WEIGHT_EDGES) - 1)
-    curves, errors = {}, {}
-    for name, weight in _flat_weights(events, weights).items():
-        cell = np.ravel_multi_index((region, _bin_of(weight, WEIGHT_EDGES)), shape)
-        sums, candidates = _sums(events, cell, shape, (pt, pt * hard, pt * weight))
+    cell = np.ravel_multi_index((region_of(events), bin_of(weight, WEIGHT_EDGES)), shape)
+    return sums_by_crossing(events, cell, shape, (pt, pt * hard, pt * weight, np.ones_like(pt)))
+
+
+def calibration_from(sums_of: Mapping[str, NDArray[np.float64]], replicas: int = 400, seed: int = 1) -> Calibration:
+    """Make the calibration of the `calibration_sums` of each method; arguments and result as of `calibration`."""
+    _check_replicas(replicas)
+    curves, errors, n_events = {}, {}, 0
+    for name, every in sums_of.items():
+        n_events = len(every)
+        sums, candidates = every[:, :3], every[:, 3].sum(axis=0).astype(np.int64)
         drawn = _drawn(sums, replicas, seed)
         crossings = (sums[:, 0] > 0).sum(axis=0)
         curves[name] = {
             part.name: _curve(sums[:, :, k].sum(axis=0), drawn[:, :, k], candidates[k], crossings[k])
             for k, part in enumerate(REGIONS)
         }
-        n_cells = math.prod(shape)
+        n_cells = math.prod(sums.shape[2:])
         errors[name] = _calibration_error(sums.sum(axis=0).reshape(3, n_cells), drawn.reshape(-1, 3, n_cells))
-    return Calibration(len(events), replicas, seed, curves, errors)
+    return Calibration(n_events, replicas, seed, curves, errors)
 
 
 def closure(
@@ -211,21 +227,23 @@ def closure(
     MissingFieldError, InvalidEventsError, SettingsError
         As `calibration`.
     """
-    hard = _hard_fraction(events, replicas)
+    _check_replicas(replicas)
+    hard = _hard_fraction(events)
     candidates = events.candidates
     pt = flat(candidates.pt, np.float64)
     axes = ["charged", "neutral"], bin_names(ETA_EDGES), bin_names(PT_EDGES)
     shape = tuple(len(axis) for axis in axes)
     place = (
         (flat(candidates.charge) == 0).astype(np.int64),
-        _bin_of(np.abs(flat(candidates.eta, np.float64)), ETA_EDGES),
-        _bin_of(pt, PT_EDGES),
+        bin_of(np.abs(flat(candidates.eta, np.float64)), ETA_EDGES),
+        bin_of(pt, PT_EDGES),
     )
     cell = np.ravel_multi_index(place, shape)
     names = [[*axis, ALL] for axis in axes]
     bins = {}
     for name, weight in _flat_weights(events, weights).items():
-        sums, counts = _sums(events, cell, shape, (pt * hard, pt * weight))
+        sums = sums_by_crossing(events, cell, shape, (pt * hard, pt * weight))
+        counts = np.bincount(cell, minlength=math.prod(shape)).reshape(shape)
         drawn = _with_totals(_drawn(sums, replicas, seed))
         sums, counts = _with_totals(sums), _with_totals(counts)
         crossings = (sums[:, 0] > 0).sum(axis=0)
@@ -248,9 +266,12 @@ def closure(
     return Closure(len(events), replicas, seed, bins)
 
 
-def _hard_fraction(events: Events, replicas: int) -> NDArray[np.float64]:
+def _check_replicas(replicas: int) -> None:
     if replicas < LEAST_REPLICAS:
         raise SettingsError(f"{replicas} bootstrap replicas give no error: take at least {LEAST_REPLICAS}.")
+
+
+def _hard_fraction(events: Events) -> NDArray[np.float64]:
     if not events.has("truth.hard_fraction"):
         raise MissingFieldError(
             "calibration and closure need truth.hard_fraction, which these events lack: use simulation that records "
@@ -268,26 +289,26 @@ def _flat_weights(events: Events, weights: ak.Array | Mapping[str, ak.Array]) ->
     }
 
 
-def _region_of(events: Events) -> NDArray[np.int64]:
-    """Return the place of each candidate's region in `REGIONS`."""
+def region_of(events: Events) -> NDArray[np.int64]:
+    """Return the place of each candidate's region in `REGIONS`, flat."""
     eta, charged = np.abs(flat(events.candidates.eta)), flat(events.candidates.charge) != 0
     inside = [(charged == part.charged) & (eta >= part.eta_min) & (eta < part.eta_max) for part in REGIONS]
     return np.asarray(np.argmax(inside, axis=0))
 
 
-def _bin_of(values: NDArray[np.float64], edges: Sequence[float]) -> NDArray[np.int64]:
+def bin_of(values: NDArray[np.float64], edges: Sequence[float]) -> NDArray[np.int64]:
     """Return the bin of each value, lower edges included and the uppermost edge in the last bin."""
     return np.minimum(np.searchsorted(edges, values, side="right") - 1, len(edges) - 2)
 
 
-def _sums(
+def sums_by_crossing(
     events: Events, cell: NDArray[np.int64], shape: tuple[int, ...], values: Sequence[NDArray[np.float64]]
-) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Return the sums of each of `values` by crossing and cell, (events, values, *shape), and counts by cell."""
+) -> NDArray[np.float64]:
+    """Return the sums of each of `values` over the candidates, by crossing and cell: (events, values, *shape)."""
     n_events, n_cells = len(events), math.prod(shape)
     place = np.repeat(np.arange(n_events), np.asarray(events.n_candidates)) * n_cells + cell
     sums = [np.bincount(place, value, n_events * n_cells).reshape(n_events, *shape) for value in values]
-    return np.stack(sums, axis=1), np.bincount(cell, minlength=n_cells).reshape(shape)
+    return np.stack(sums, axis=1)
 
 
 def _drawn(sums: NDArray[np.float64], replicas: int, seed: int) -> NDArray[np.float64]:

@@ -13,7 +13,8 @@ from hardscatter.events import Events
 from hardscatter.io import count, iterate
 from hardscatter.metrics.definitions import DESIGN, Definition, definition_of
 from hardscatter.metrics.observations import Observations, join
-from hardscatter.metrics.resolution import LEAST_REPLICAS, ResolutionTable, against_no_pileup, observe_all, summarise
+from hardscatter.metrics.resolution import ResolutionTable, against_no_pileup, observe_all, summarise
+from hardscatter.metrics.statistics import LEAST_REPLICAS
 from hardscatter.pileup import mitigate, one_of_each
 from hardscatter.pileup.method import by_name
 

@@ -5,7 +5,7 @@ Observations are small and flat, so those of many files fit in memory, and joini
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 
 import awkward as ak
@@ -18,7 +18,11 @@ from hardscatter.jets import cluster
 from hardscatter.met import missing_momentum
 from hardscatter.metrics.definitions import DESIGN, Definition, HtStudy, JetStudy
 from hardscatter.metrics.matching import near_any
+from hardscatter.metrics.records import Records
 from hardscatter.metrics.substructure import tau32_of, with_truth_tau32
+
+_Tau32 = Callable[[JetStudy, NDArray[np.int64]], NDArray[np.float64]]
+"""Gives τ₃/τ₂ of the jets at these places among a study's flat jets; NaN at −1."""
 
 FAKE_DISTANCE = 0.4
 """A reconstructed jet further than this from every truth jet and prompt lepton is a fake."""
@@ -89,28 +93,69 @@ def observe(events: Events, weights: ak.Array, definition: Definition = DESIGN) 
         (study.radius, study.pt_min): cluster(events, weights, radius=study.radius, min_pt=study.pt_min)
         for study in studies
     }
+
+    def tau32(study: JetStudy, partner: NDArray[np.int64]) -> NDArray[np.float64]:
+        return tau32_of(events, clustered[study.radius, study.pt_min], weights, partner, study.radius)
+
+    ht = definition.ht
+    if ht is not None and events.has(f"truth.{ht.truth}") and not _reaching(clustered, ht):
+        clustered[ht.radius, ht.pt_min] = cluster(events, weights, radius=ht.radius, min_pt=ht.pt_min)
+    momentum = missing_momentum(events, weights) if events.has("truth.met") else None
+    return _observed(events.truth, clustered, momentum, definition, tau32)
+
+
+def observe_view(truth: ak.Array, view: ak.Array, definition: Definition = DESIGN) -> Observations:
+    """Measure recorded crossings (`hardscatter.metrics.records`): what `observe` measures of the crossings themselves.
+
+    τ₃/τ₂ is known of the hardest AK8 jets only. Studies of jets softer than those that were recorded see what there is.
+    """
+    radii = {0.4: view.jets, 0.8: view.fat_jets}
+    ht = definition.ht
+    wanted = {(study.radius, study.pt_min) for study in definition.jets} | ({(ht.radius, ht.pt_min)} if ht else set())
+    clustered = {(radius, pt_min): radii[radius][radii[radius].pt >= pt_min] for radius, pt_min in wanted}
+
+    def tau32(study: JetStudy, partner: NDArray[np.int64]) -> NDArray[np.float64]:
+        values = np.append(flat(clustered[study.radius, study.pt_min].tau32, np.float64), np.nan)
+        return np.asarray(values[partner])
+
+    return _observed(truth, clustered, view.met, definition, tau32)
+
+
+def observe_records(records: Records, definition: Definition = DESIGN) -> dict[str, Observations]:
+    """Measure every view of recorded crossings, that of the same collisions without pileup as well."""
+    return {name: observe_view(records.truth, view, definition) for name, view in records.views.items()}
+
+
+def _observed(
+    truth: ak.Array,
+    clustered: Mapping[tuple[float, float], ak.Array],
+    momentum: ak.Array | None,
+    definition: Definition,
+    tau32: _Tau32,
+) -> Observations:
+    """Compare jets and missing momentum with the truth; jets come by radius and least pt."""
+    known = set(truth.fields)
+    leptons = truth.leptons if "leptons" in known else None
     jets = {
-        study.name: _observe_jets(events, weights, clustered[study.radius, study.pt_min], study) for study in studies
+        study.name: _observe_jets(truth[study.truth], leptons, clustered[study.radius, study.pt_min], study, tau32)
+        for study in definition.jets
+        if study.truth in known
     }
-    met = truth_met = None
-    if events.has("truth.met"):
-        momentum = missing_momentum(events, weights)
-        met = np.stack([ak.to_numpy(momentum.px), ak.to_numpy(momentum.py)], axis=1)
-        pt, phi = (ak.to_numpy(events.truth.met[name]).astype(np.float64) for name in ("pt", "phi"))
+    met = truth_met = ht = truth_ht = None
+    if "met" in known and momentum is not None:
+        met = np.stack([ak.to_numpy(momentum.px), ak.to_numpy(momentum.py)], axis=1).astype(np.float64)
+        pt, phi = (ak.to_numpy(truth.met[name]).astype(np.float64) for name in ("pt", "phi"))
         truth_met = np.stack([pt * np.cos(phi), pt * np.sin(phi)], axis=1)
-    ht = truth_ht = None
-    if definition.ht is not None and events.has(f"truth.{definition.ht.truth}"):
-        ht = _scalar_sum(_jets_of(events, weights, clustered, definition.ht), definition.ht)
-        truth_ht = _scalar_sum(events.truth[definition.ht.truth], definition.ht)
-    return Observations(definition, len(events), jets, met, truth_met, ht, truth_ht)
+    study = definition.ht
+    if study is not None and study.truth in known:
+        ht = _scalar_sum(clustered[_reaching(clustered, study)[0]], study)
+        truth_ht = _scalar_sum(truth[study.truth], study)
+    return Observations(definition, len(truth), jets, met, truth_met, ht, truth_ht)
 
 
-def _jets_of(
-    events: Events, weights: ak.Array, clustered: Mapping[tuple[float, float], ak.Array], study: HtStudy
-) -> ak.Array:
-    """Return the jets that H_T sums up: those that are there already, if they reach as low."""
-    lower = [key for key in clustered if key[0] == study.radius and key[1] <= study.pt_min]
-    return clustered[lower[0]] if lower else cluster(events, weights, radius=study.radius, min_pt=study.pt_min)
+def _reaching(clustered: Mapping[tuple[float, float], ak.Array], study: HtStudy) -> list[tuple[float, float]]:
+    """Return which jets reach as low as H_T needs them."""
+    return [(radius, pt_min) for radius, pt_min in clustered if radius == study.radius and pt_min <= study.pt_min]
 
 
 def _scalar_sum(jets: ak.Array, study: HtStudy) -> NDArray[np.float64]:
@@ -119,11 +164,11 @@ def _scalar_sum(jets: ak.Array, study: HtStudy) -> NDArray[np.float64]:
     return np.asarray(ak.sum(chosen, axis=1), dtype=np.float64)
 
 
-def _observe_jets(events: Events, weights: ak.Array, jets: ak.Array, study: JetStudy) -> JetObservations:
-    truth = events.truth[study.truth]
+def _observe_jets(
+    truth: ak.Array, leptons: ak.Array | None, jets: ak.Array, study: JetStudy, tau32: _Tau32
+) -> JetObservations:
     central = (abs(truth.eta) >= study.eta_min) & (abs(truth.eta) < study.eta_max)
     selected = central & (truth.pt > study.truth_pt_min) & (truth.pt < study.truth_pt_max)
-    leptons = events.truth.leptons if events.has("truth.leptons") else None
     if leptons is not None and study.lepton_distance is not None:
         selected = selected & ~near_any(truth, leptons, study.lepton_distance)
     chosen = truth[selected]
@@ -133,11 +178,10 @@ def _observe_jets(events: Events, weights: ak.Array, jets: ak.Array, study: JetS
     mass_response = np.full(len(truth_pt), np.nan)
     if "mass" in study.quantities:
         mass_response = _response(flat(jets.mass, np.float64), partner, flat(chosen.mass, np.float64))
-    tau32 = truth_tau32 = np.full(len(truth_pt), np.nan)
+    found_tau32 = truth_tau32 = np.full(len(truth_pt), np.nan)
     if "tau32" in study.quantities and "tau32" in chosen.fields:
         truth_tau32 = flat(chosen.tau32, np.float64)
-        asked = np.where(np.isfinite(truth_tau32), partner, -1)
-        tau32 = tau32_of(events, jets, weights, asked, study.radius)
+        found_tau32 = tau32(study, np.where(np.isfinite(truth_tau32), partner, -1))
     fakes = np.zeros(0, dtype=np.int64)
     if study.fake_pt_min is not None:
         hard = jets[(jets.pt > study.fake_pt_min) & (abs(jets.eta) >= study.eta_min) & (abs(jets.eta) < study.eta_max)]
@@ -146,12 +190,12 @@ def _observe_jets(events: Events, weights: ak.Array, jets: ak.Array, study: JetS
             fake = fake & ~near_any(hard, leptons, FAKE_DISTANCE)
         fakes = ak.to_numpy(ak.sum(fake, axis=1)).astype(np.int64)
     return JetObservations(
-        event=np.repeat(np.arange(len(events)), ak.to_numpy(ak.num(chosen.pt, axis=1))),
+        event=np.repeat(np.arange(len(truth)), ak.to_numpy(ak.num(chosen.pt, axis=1))),
         truth_pt=truth_pt,
         truth_eta=flat(chosen.eta, np.float64),
         pt_response=_response(flat(jets.pt, np.float64), partner, truth_pt),
         mass_response=mass_response,
-        tau32=tau32,
+        tau32=found_tau32,
         truth_tau32=truth_tau32,
         matched=matched,
         fakes=fakes,

@@ -17,7 +17,7 @@ from hardscatter.jets import cluster
 from hardscatter.met import missing_momentum
 from hardscatter.metrics.definitions import DESIGN, Comparison, Definition, JetStudy, Quantity, definition_of
 from hardscatter.metrics.observations import JetObservations, Observations, observe
-from hardscatter.metrics.statistics import Estimate, Sample, half_width, resamplings
+from hardscatter.metrics.statistics import LEAST_REPLICAS, Estimate, Sample, half_width, resamplings
 from hardscatter.metrics.substructure import with_truth_tau32
 from hardscatter.pileup import mitigate, perfect_weights
 
@@ -35,8 +35,6 @@ _REFERENCE_OF = {
     "improvement": REFERENCE,
     "improvement_cms": CMS_REFERENCE,
 }
-
-LEAST_REPLICAS = 2
 
 _Values = dict[tuple[str, str, str], float]
 """By method, quantity and statistic."""

@@ -13,6 +13,10 @@ from numpy.typing import NDArray
 _ONE_SIGMA = (0.5 * math.erfc(1 / math.sqrt(2)), 1 - 0.5 * math.erfc(1 / math.sqrt(2)))
 
 
+LEAST_REPLICAS = 2
+"""Fewer bootstrap replicas give no error."""
+
+
 @dataclass(frozen=True)
 class Estimate:
     """A number with its bootstrap error: half the central 68 % of the replicas, whose edges are `low`, `high`."""

@@ -1,0 +1,311 @@
+"""How jets and missing momentum are distributed with each method, and how far that is from no pileup."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+import awkward as ak
+import numpy as np
+from numpy.typing import NDArray
+
+from hardscatter.events import flat
+from hardscatter.metrics.calibration import LEAST_CROSSINGS
+from hardscatter.metrics.definitions import LEPTON_DISTANCE
+from hardscatter.metrics.matching import near_any
+from hardscatter.metrics.records import Records
+from hardscatter.metrics.resolution import PERFECT
+from hardscatter.metrics.statistics import Estimate, resamplings
+from hardscatter.metrics.studies import NO_PILEUP, Distance, Distribution, Study
+
+Values = Callable[[ak.Array, ak.Array], ak.Array]
+"""Gives a quantity's values of each crossing, jagged, from a view and the truth."""
+
+PERMUTATIONS = 200
+"""Exchanges of method and reference that tell how large a distance fluctuations make."""
+
+
+@dataclass(frozen=True)
+class JetSelection:
+    """Which reconstructed jets are shown."""
+
+    pt_min: float
+    """GeV."""
+    eta_max: float
+    leading: int | None = None
+    """So many of the hardest of a crossing; None: all."""
+    lepton_distance: float | None = LEPTON_DISTANCE
+    """Jets this close to a true prompt lepton are left out. None: all stay in."""
+
+
+JETS = JetSelection(20.0, 4.0)
+"""AK4 jets."""
+
+FAT_JETS = JetSelection(400.0, 2.5, leading=2, lepton_distance=None)
+"""AK8 jets of boosted tops."""
+
+SOFT_FAT_JETS = JetSelection(200.0, 2.5, leading=2, lepton_distance=None)
+"""AK8 jets of samples that have few above 400 GeV."""
+
+QUANTITIES = ("jet_pt", "missing_momentum", "fat_jet_mass", "fat_jet_tau32")
+"""What `distribution_study` can show."""
+
+
+def distribution_study(
+    records: Records,
+    *,
+    quantities: Sequence[str] = QUANTITIES,
+    jets: JetSelection = JETS,
+    fat_jets: JetSelection = FAT_JETS,
+    name: str = "distributions",
+    title: str = "Distributions",
+    replicas: int = 400,
+    seed: int = 1,
+) -> Study:
+    """Show how reconstructed quantities are distributed with each method.
+
+    Parameters
+    ----------
+    records
+        Recorded crossings.
+    quantities
+        Of `QUANTITIES`; those without a single entry in the reference are left out.
+    jets, fat_jets
+        Which AK4 and AK8 jets are shown.
+    name, title
+        Of the study; names of its results begin with its name.
+    replicas, seed
+        As `distribution` takes them.
+    """
+    drawn = (
+        distribution(
+            records, name=f"{name}_{which}", title=heading, quantity=quantity, edges=edges, values=values,
+            replicas=replicas, seed=seed,
+        )
+        for which, (heading, quantity, edges, values) in _shown(jets, fat_jets).items()
+        if which in quantities
+    )  # fmt: skip
+    results = tuple(result for result in drawn if result.entries.get(result.reference))
+    return Study(
+        name,
+        title,
+        _text(results, jets, fat_jets),
+        results,
+        {"jets": asdict(jets), "fat_jets": asdict(fat_jets), "permutations": PERMUTATIONS},
+    )
+
+
+def distribution(
+    records: Records,
+    *,
+    name: str,
+    title: str,
+    quantity: str,
+    edges: Sequence[float] | NDArray[np.float64],
+    values: Values,
+    replicas: int = 400,
+    seed: int = 1,
+) -> Distribution:
+    """Return the share of entries in each bin by method, with errors, and distances from the reference.
+
+    The reference is the view without pileup, else perfect weights, else the first view. The distance is Wasserstein's,
+    W₁ = ∫ |F(x) − F_ref(x)| dx, of all entries, those outside the edges included. Method and reference share the hard
+    collisions; so the distances that fluctuations alone make are found by exchanging the two in each crossing or not,
+    at random, `PERMUTATIONS` times.
+
+    Parameters
+    ----------
+    records
+        Recorded crossings.
+    name, title, quantity
+        As `Distribution` has them.
+    edges
+        Of the bins, in the quantity's unit, rising; lower edges included.
+    values
+        Gives the quantity's values of each crossing, jagged; what is not finite is no entry.
+    replicas, seed
+        Bootstrap replicas over crossings and their seed; every method sees the same draws.
+
+    Returns
+    -------
+    Distribution
+        Shares are in [0, 1], NaN where fewer than `LEAST_CROSSINGS` crossings have entries; distances then as well.
+        The error of an empty bin is the 68 % upper limit on its share.
+    """
+    n_events = len(records)
+    entries = {method: _entries(values(view, records.truth)) for method, view in records.views.items()}
+    reference = next((method for method in (NO_PILEUP, PERFECT) if method in entries), next(iter(entries), ""))
+    told = {method: len(np.unique(event)) >= LEAST_CROSSINGS for method, (_, event) in entries.items()}
+    return Distribution(
+        name=name,
+        title=title,
+        sample=records.sample,
+        quantity=quantity,
+        edges=tuple(float(edge) for edge in edges),
+        shares=_shares(entries, told, np.asarray(edges, dtype=np.float64), n_events, replicas, seed),
+        entries={method: len(value) for method, (value, _) in entries.items()},
+        reference=reference,
+        distances={
+            method: _distance(entries[method], entries[reference], n_events, seed)
+            if told[method] and told[reference]
+            else Distance(math.nan, math.nan, math.nan)
+            for method in entries
+            if method != reference
+        },
+        n_events=n_events,
+    )
+
+
+def jet_values(field: str, quantity: str, selection: JetSelection) -> Values:
+    """Return what gives a `quantity` (``pt``, ``mass``, …) of the selected jets of a view's `field`."""
+
+    def values(view: ak.Array, truth: ak.Array) -> ak.Array:
+        jets = view[field]
+        chosen = (jets.pt > selection.pt_min) & (abs(jets.eta) < selection.eta_max)
+        if selection.lepton_distance is not None and "leptons" in truth.fields:
+            chosen = chosen & ~near_any(jets, truth.leptons, selection.lepton_distance)
+        return jets[chosen][quantity][:, : selection.leading]
+
+    return values
+
+
+def missing_momentum_values(view: ak.Array, _truth: ak.Array) -> ak.Array:
+    """Return the magnitude of missing momentum, GeV, one entry a crossing."""
+    return ak.Array(np.hypot(ak.to_numpy(view.met.px), ak.to_numpy(view.met.py))[:, np.newaxis])
+
+
+_Entries = tuple[NDArray[np.float64], NDArray[np.int64]]
+"""Values, flat, and the crossing each belongs to."""
+
+
+def _shown(jets: JetSelection, fat_jets: JetSelection) -> dict[str, tuple[str, str, NDArray[np.float64], Values]]:
+    """Return title, quantity, edges and values of each of `QUANTITIES`."""
+    return {
+        "jet_pt": (
+            "Jet transverse momentum", "AK4 jet pt [GeV]",
+            np.geomspace(jets.pt_min, 15 * jets.pt_min, 21), jet_values("jets", "pt", jets),
+        ),
+        "missing_momentum": (
+            "Missing momentum", "missing momentum [GeV]", np.linspace(0.0, 200.0, 21), missing_momentum_values,
+        ),
+        "fat_jet_mass": (
+            "Jet mass", "AK8 jet mass [GeV]", np.linspace(0.0, 300.0, 31), jet_values("fat_jets", "mass", fat_jets),
+        ),
+        "fat_jet_tau32": (
+            "Three-prong substructure", "AK8 jet τ32", np.linspace(0.0, 1.0, 21),
+            jet_values("fat_jets", "tau32", fat_jets),
+        ),
+    }  # fmt: skip
+
+
+def _entries(values: ak.Array) -> _Entries:
+    event = np.repeat(np.arange(len(values)), ak.to_numpy(ak.num(values, axis=1)))
+    value = flat(values, np.float64)
+    finite = np.isfinite(value)
+    return value[finite], event[finite]
+
+
+def _shares(
+    entries: Mapping[str, _Entries],
+    told: Mapping[str, bool],
+    edges: NDArray[np.float64],
+    n_events: int,
+    replicas: int,
+    seed: int,
+) -> dict[str, tuple[Estimate, ...]]:
+    """Return Σ entries of the bin / Σ entries, drawn again with the crossings."""
+    counts = {method: _counts(*entries[method], edges, n_events) for method in entries if told[method]}
+    drawn: dict[str, list[NDArray[np.float64]]] = {method: [] for method in counts}
+    for times in resamplings(n_events, replicas, seed) if counts else ():
+        for method, by_crossing in counts.items():
+            drawn[method].append(_normalised(times @ by_crossing))
+    unknown = (Estimate(math.nan, math.nan, math.nan, math.nan),) * (len(edges) - 1)
+    return {
+        method: tuple(
+            _share(value, spread, len(entries[method][0]))
+            for value, spread in zip(_normalised(counts[method].sum(axis=0)), np.transpose(drawn[method]), strict=True)
+        )
+        if method in counts
+        else unknown
+        for method in entries
+    }
+
+
+def _counts(
+    value: NDArray[np.float64], event: NDArray[np.int64], edges: NDArray[np.float64], n_events: int
+) -> NDArray[np.float64]:
+    """Return the entries of each crossing by bin, (crossings, bins + 1); the last holds what lies outside."""
+    n_bins = len(edges) - 1
+    place = np.searchsorted(edges, value, side="right") - 1
+    place = np.where((place >= 0) & (place < n_bins), place, n_bins)
+    cells = np.bincount(event * (n_bins + 1) + place, minlength=n_events * (n_bins + 1))
+    return cells.reshape(n_events, n_bins + 1).astype(np.float64)
+
+
+def _normalised(counts: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the share of all entries in each bin, the one outside left out; NaN without entries."""
+    total = counts.sum()
+    return counts[:-1] / total if total > 0 else np.full(len(counts) - 1, np.nan)
+
+
+def _share(value: float, replicas: NDArray[np.float64], n_entries: int) -> Estimate:
+    """Return the share with its error; of an empty bin, whose replicas are all 0, the limit 1 − 0.32^(1/n)."""
+    if value == 0.0:
+        limit = 1 - (1 - 0.6827) ** (1 / n_entries)
+        return Estimate(0.0, limit, 0.0, limit)
+    return Estimate.from_replicas(float(value), replicas)
+
+
+def _distance(method: _Entries, reference: _Entries, n_events: int, seed: int) -> Distance:
+    value = np.concatenate([method[0], reference[0]])
+    order = np.argsort(value, kind="stable")
+    event = np.concatenate([method[1], reference[1]])[order]
+    of_method = np.repeat([True, False], [len(method[0]), len(reference[0])])[order]
+    steps = np.diff(value[order])
+    null = np.array(
+        [_wasserstein(of_method ^ exchanged[event], steps) for exchanged in _exchanges(n_events, PERMUTATIONS, seed)]
+    )
+    # One sample may be left without entries when all are exchanged for none: there is no distance then.
+    null = null[np.isfinite(null)]
+    return Distance(_wasserstein(of_method, steps), float(null.mean()), float(np.quantile(null, 0.95)))
+
+
+def _exchanges(n_events: int, permutations: int, seed: int) -> Iterator[NDArray[np.bool_]]:
+    """Yield in which crossings method and reference are exchanged."""
+    generator = np.random.default_rng(seed)
+    for _ in range(permutations):
+        yield generator.random(n_events) < 0.5
+
+
+def _wasserstein(first: NDArray[np.bool_], steps: NDArray[np.float64]) -> float:
+    """Return W₁ of two samples in one rising order: which values are of the first, and the steps between values."""
+    n_first = int(first.sum())
+    n_second = len(first) - n_first
+    if not n_first or not n_second:
+        return math.nan
+    cumulative = np.cumsum(first)[:-1]
+    difference = cumulative / n_first - (np.arange(1, len(first)) - cumulative) / n_second
+    return float(np.abs(difference) @ steps)
+
+
+def _text(results: Sequence[Distribution], jets: JetSelection, fat_jets: JetSelection) -> str:
+    """Say what is shown, and of which jets."""
+    if not results:
+        return "There is nothing to show."
+    beside = {NO_PILEUP: "the same hard collisions without pileup", PERFECT: "perfect weights"}
+    reference = results[0].reference
+    shown = " ".join(result.quantity for result in results)
+    said = [
+        f"Reconstructed quantities with each method beside {beside.get(reference, reference)}.",
+        f"AK4 jets: {_in_words(jets)}." if "AK4" in shown else "",
+        f"AK8 jets: {_in_words(fat_jets)}." if "AK8" in shown else "",
+        "Distances are Wasserstein's, with what fluctuations alone make them.",
+    ]
+    return " ".join(filter(None, said))
+
+
+def _in_words(selection: JetSelection) -> str:
+    leading = f"the {selection.leading} leading with " if selection.leading is not None else ""
+    leptons = ", prompt leptons left out" if selection.lepton_distance is not None else ""
+    return f"{leading}pt > {selection.pt_min:g} GeV, |eta| < {selection.eta_max:g}{leptons}"
