@@ -15,7 +15,7 @@ from hardscatter.campaign.plan import SHIFT
 from hardscatter.metrics.anomaly import AnomalySettings, anomaly_study
 from hardscatter.metrics.differential import differential_study, inclusive_study, supervised_study, vertices_study
 from hardscatter.metrics.dijets import dijet_study
-from hardscatter.metrics.distributions import QUANTITIES, SOFT_FAT_JETS, distribution_study
+from hardscatter.metrics.distributions import QUANTITIES, RESPONSES, SOFT_FAT_JETS, distribution_study
 from hardscatter.metrics.flow import flow_study
 from hardscatter.metrics.invisible import Normalisation, invisible_study
 from hardscatter.metrics.observations import observe_records
@@ -53,10 +53,10 @@ def case_questions(material: Material) -> dict[str, Question]:
         "resolution_zprime": (("zprime",), lambda: inclusive_study(
             there["zprime"], name="resolution_zprime", title="Resolutions in Z′ → tt̄", replicas=replicas)),
         "distributions_ttbar": (("ttbar",), lambda: distribution_study(
-            there["ttbar"], quantities=QUANTITIES[:2], name="distributions_ttbar",
+            there["ttbar"], quantities=(*QUANTITIES[:2], *RESPONSES[:2]), name="distributions_ttbar",
             title="Distributions in semileptonic tt̄", replicas=replicas)),
         "distributions_zprime": (("zprime",), lambda: distribution_study(
-            there["zprime"], quantities=QUANTITIES[2:], name="distributions_zprime",
+            there["zprime"], quantities=(*QUANTITIES[2:], *RESPONSES[2:]), name="distributions_zprime",
             title="Distributions in Z′ → tt̄", replicas=replicas)),
         "differential": (("ttbar", "qcd", "zprime"), lambda: differential_study(
             ttbar=there["ttbar"], qcd=there["qcd"], zprime=there["zprime"], replicas=replicas)),
@@ -115,7 +115,12 @@ def _own(records: Records, replicas: int) -> dict[str, Question]:
     recorded = set().union(*(view.fields for view in views)) if views else set()
     everything: dict[str, tuple[bool, Question]] = {
         "resolution": (bool(truth & {"jets", "met"}), lambda: inclusive_study(records, replicas=replicas)),
-        "distributions": (True, lambda: distribution_study(records, fat_jets=SOFT_FAT_JETS, replicas=replicas)),
+        "distributions": (
+            True,
+            lambda: distribution_study(
+                records, quantities=(*QUANTITIES, *RESPONSES), fat_jets=SOFT_FAT_JETS, replicas=replicas
+            ),
+        ),
         "differential": (bool(truth & {"jets", "met"}), lambda: differential_study(ttbar=records, replicas=replicas)),
         "vertices": ({"n_vertices", "met"} <= truth, lambda: vertices_study(records, replicas=replicas)),
         "tails": ({"jets", "met"} <= truth, lambda: tails_study({"own": records}, replicas=replicas)),

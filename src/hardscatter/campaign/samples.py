@@ -59,7 +59,7 @@ class Source(Protocol):
 
     @property
     def stored(self) -> tuple[str, ...]:
-        """Names of weights that the crossings hold: measured beside the methods', and in place of those of that name."""
+        """Names of weights that the crossings hold: measured beside the methods', in place of those of that name."""
 
 
 @dataclass(frozen=True)

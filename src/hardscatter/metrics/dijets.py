@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 
 import awkward as ak
 import numpy as np
 from numpy.typing import NDArray
 
-from hardscatter.errors import MissingFieldError, SettingsError
+from hardscatter.errors import MissingFieldError
 from hardscatter.events import flat, offsets_of
+from hardscatter.metrics.crossings import generator_weights
 from hardscatter.metrics.matching import match, near_any
 from hardscatter.metrics.records import Records
 from hardscatter.metrics.resolution import CMS_REFERENCE, PERFECT, REFERENCE
-from hardscatter.metrics.statistics import LEAST_REPLICAS, Estimate, resamplings
-from hardscatter.metrics.studies import Numbers, Profile, Result, Study
-
-LEAST_ENTRIES = 4
-"""Fewer dijets have no quartiles worth the name."""
+from hardscatter.metrics.statistics import LEAST_ENTRIES, Estimate, draws, estimate, estimates, ratio
+from hardscatter.metrics.studies import PUPPIS, Numbers, Profile, Result, Study, reference_of
 
 _TITLES = {
     "matched": "m_jj of the two jets matched to the true ones",
@@ -80,13 +77,6 @@ def pair_mass(pair: dict[str, NDArray[np.float64]]) -> NDArray[np.float64]:
     return np.asarray(np.sqrt(np.maximum((mass**2).sum(axis=1) + 2 * (along - across), 0.0)))
 
 
-def generator_weights(records: Records) -> NDArray[np.float64]:
-    """Return the generator's weight of each crossing; 1 if the truth does not say."""
-    if "generator_weight" not in records.truth.fields:
-        return np.ones(len(records))
-    return np.asarray(ak.to_numpy(records.truth.generator_weight), dtype=np.float64)
-
-
 def dijet_study(records: Records, definition: DijetDefinition = DIJET, *, replicas: int = 200, seed: int = 1) -> Study:
     """Measure m_jj of the dijet of the two hardest truth jets, over all crossings and against true m_jj.
 
@@ -109,8 +99,8 @@ def dijet_study(records: Records, definition: DijetDefinition = DIJET, *, replic
     Study
         `Numbers` ``mjj_matched`` and ``mjj_leading``, with the improvement 1 − r/r_PUPPI of the resolution r over
         ``puppi:best`` and ``puppi:cms-phase2``, and the gap closed (r_PUPPI − r)/(r_PUPPI − r_perfect), each with
-        paired errors; profiles ``mjj_matched_profile`` and ``mjj_leading_profile``. NaN from fewer than
-        `LEAST_ENTRIES` dijets.
+        paired errors; profiles ``mjj_matched_profile`` and ``mjj_leading_profile``, whose ``ratio``, of resolutions,
+        is of the same draws and there if a PUPPI is. NaN from fewer than `LEAST_ENTRIES` dijets.
 
     Raises
     ------
@@ -121,8 +111,6 @@ def dijet_study(records: Records, definition: DijetDefinition = DIJET, *, replic
     """
     if "jets" not in records.truth.fields:
         raise MissingFieldError("m_jj needs truth.jets, which these records lack: record crossings that have them.")
-    if replicas < LEAST_REPLICAS:
-        raise SettingsError(f"{replicas} bootstrap replicas give no error: take at least {LEAST_REPLICAS}.")
     found = {name: _dijets(records.truth, view, definition) for name, view in records.views.items()}
     results: list[Result] = []
     for way in _TITLES:
@@ -216,6 +204,11 @@ def _results(
 ) -> tuple[Result, Result]:
     """Return the table over all dijets and the profile against the true mass."""
     methods, n_events = list(found), len(records)
+    headings = {
+        "resolution": "δ/(1 + median)",
+        "median": "median of the response",
+        "efficiency": "both jets found" if way == "matched" else "leading jets are the true ones",
+    }
     parts = [
         [dijets, *(dijets.between(low, high) for low, high in itertools.pairwise(edges))] for dijets in found.values()
     ]
@@ -224,25 +217,29 @@ def _results(
     def measured(drawn: NDArray[np.float64]) -> list[list[tuple[float, ...]]]:
         return [[part.statistics(drawn) for part in of_method] for of_method in parts]
 
-    # Axes: nominal and replicas, methods, all and bins, statistics.
-    draws: Iterable[NDArray[np.int64]] = resamplings(n_events, replicas, seed) if n_events else ()
-    values = np.array([measured(weight), *(measured(weight * counts) for counts in draws)], dtype=np.float64)
-    values = values.reshape(len(values), len(methods), len(edges), len(_STATISTICS))
+    drawn = np.array([measured(weight * counts) for counts in draws(n_events, replicas, seed)], dtype=np.float64)
+    drawn = drawn.reshape(len(drawn), len(methods), len(edges), len(_STATISTICS))
+    # By statistic: methods, nominal and replicas, all and bins.
+    values = dict(zip(_STATISTICS, np.moveaxis(drawn, (3, 1), (0, 1)), strict=True))
+    inclusive = {name: of_all[..., 0] for name, of_all in values.items()}
+    binned = {name: of_all[..., 1:] for name, of_all in values.items()}
+    reference = reference_of(methods)
+    if reference in PUPPIS.values():
+        binned["ratio"] = ratio(binned["resolution"], binned["resolution"][[methods.index(reference)]])
     size = len(next(iter(found.values())).event) if found else 0
     table = Numbers(
         name=f"mjj_{way}",
         title=_TITLES[way],
         sample=records.sample,
         headings={
-            "resolution": "δ/(1 + median)",
+            "resolution": headings["resolution"],
             "improvement": f"improvement over {REFERENCE}",
             "improvement_cms": f"improvement over {CMS_REFERENCE}",
             "gap": f"gap closed ({REFERENCE} to {PERFECT})",
             "gap_cms": f"gap closed ({CMS_REFERENCE} to {PERFECT})",
-            "median": "median of the response",
-            "efficiency": "both jets found" if way == "matched" else "leading jets are the true ones",
+            **headings,
         },
-        rows=_rows(methods, values[:, :, 0]),
+        rows=_rows(methods, inclusive),
         n_events=n_events,
         remark=f"{size} dijets in {n_events} crossings.",
     )
@@ -253,48 +250,27 @@ def _results(
         variable="true m_jj [GeV]",
         edges=edges,
         statistics={
-            statistic: {
-                method: tuple(estimates(values[:, i, 1 + k, j]) for k in range(len(edges) - 1))
-                for i, method in enumerate(methods)
-            }
-            for j, statistic in enumerate(_STATISTICS)
+            statistic: dict(zip(methods, map(estimates, of_bins), strict=True)) for statistic, of_bins in binned.items()
         },
-        headings={name: table.headings[name] for name in _STATISTICS},
+        headings=headings | ({"ratio": f"ratio of {headings['resolution']}"} if "ratio" in binned else {}),
         sizes=tuple(len(part.event) for part in parts[0][1:]) if parts else (0,) * (len(edges) - 1),
-        reference=reference_of(methods),
+        reference=reference,
         n_events=n_events,
     )
     return table, profile
 
 
-def reference_of(methods: Sequence[str]) -> str:
-    """Return the PUPPI that others are set against: the tuned one, else that of CMS, else the first method."""
-    return next((name for name in (REFERENCE, CMS_REFERENCE, *methods) if name in methods), "")
-
-
-def estimates(values: NDArray[np.float64]) -> Estimate:
-    """Return the first value with its error from the others, the bootstrap replicas."""
-    return Estimate.from_replicas(float(values[0]), values[1:])
-
-
-def ratio(numerator: NDArray[np.float64], denominator: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return numerator/denominator; NaN where the denominator is not above 0."""
-    numerator, denominator = np.broadcast_arrays(numerator, denominator)
-    quotient = np.divide(numerator, denominator, out=np.full(numerator.shape, np.nan), where=denominator > 0)
-    return np.asarray(quotient)
-
-
-def _rows(methods: list[str], values: NDArray[np.float64]) -> dict[str, dict[str, Estimate]]:
-    """Return the table of (nominal and replicas, methods, statistics); a method is not set against itself."""
+def _rows(methods: list[str], values: dict[str, NDArray[np.float64]]) -> dict[str, dict[str, Estimate]]:
+    """Return the table of statistics, (methods, nominal and replicas); a method is not set against itself."""
     rows = {}
-    width = dict(zip(methods, values[:, :, 0].T, strict=True))
+    width = dict(zip(methods, values["resolution"], strict=True))
     for i, method in enumerate(methods):
-        row = {name: estimates(values[:, i, j]) for j, name in enumerate(_STATISTICS)}
-        for suffix, base in (("", REFERENCE), ("_cms", CMS_REFERENCE)):
+        row = {name: estimate(of_methods[i]) for name, of_methods in values.items()}
+        for suffix, base in PUPPIS.items():
             if base not in width or base == method:
                 continue
-            row[f"improvement{suffix}"] = estimates(1 - ratio(width[method], width[base]))
+            row[f"improvement{suffix}"] = estimate(1 - ratio(width[method], width[base]))
             if PERFECT in width and method != PERFECT:
-                row[f"gap{suffix}"] = estimates(ratio(width[base] - width[method], width[base] - width[PERFECT]))
+                row[f"gap{suffix}"] = estimate(ratio(width[base] - width[method], width[base] - width[PERFECT]))
         rows[method] = row
     return rows

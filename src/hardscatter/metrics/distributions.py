@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from hardscatter.events import flat
 from hardscatter.metrics.calibration import LEAST_CROSSINGS
-from hardscatter.metrics.definitions import LEPTON_DISTANCE
+from hardscatter.metrics.definitions import DESIGN, LEPTON_DISTANCE, Definition, JetStudy, MetStudy, Quantity
 from hardscatter.metrics.matching import near_any
+from hardscatter.metrics.observations import observe_view
 from hardscatter.metrics.records import Records
 from hardscatter.metrics.resolution import PERFECT
 from hardscatter.metrics.statistics import Estimate, resamplings
@@ -49,7 +50,10 @@ SOFT_FAT_JETS = JetSelection(200.0, 2.5, leading=2, lepton_distance=None)
 """AK8 jets of samples that have few above 400 GeV."""
 
 QUANTITIES = ("jet_pt", "missing_momentum", "fat_jet_mass", "fat_jet_tau32")
-"""What `distribution_study` can show."""
+"""What `distribution_study` can show of the crossings as they are reconstructed."""
+
+RESPONSES = ("jet_pt_response", "missing_momentum_residual", "fat_jet_mass_response", "fat_jet_tau32_residual")
+"""What it can show of them beside the truth, by the definition `DESIGN`: what resolutions are the widths of."""
 
 
 def distribution_study(
@@ -70,7 +74,7 @@ def distribution_study(
     records
         Recorded crossings.
     quantities
-        Of `QUANTITIES`; those without a single entry in the reference are left out.
+        Of `QUANTITIES` and `RESPONSES`; those without a single entry in the reference are left out.
     jets, fat_jets
         Which AK4 and AK8 jets are shown.
     name, title
@@ -175,12 +179,40 @@ def missing_momentum_values(view: ak.Array, _truth: ak.Array) -> ak.Array:
     return ak.Array(np.hypot(ak.to_numpy(view.met.px), ak.to_numpy(view.met.py))[:, np.newaxis])
 
 
+def response_values(study: JetStudy, quantity: Quantity) -> Values:
+    """Return what gives the responses (of τ32, residuals) of a study's truth jets that were found."""
+
+    def values(view: ak.Array, truth: ak.Array) -> ak.Array:
+        if study.truth not in truth.fields:
+            return ak.Array([[]] * len(truth))[:, :0]
+        jets = observe_view(truth, view, Definition(study.name, (study,), MetStudy("met"), ())).jets[study.name]
+        of = {"pt": jets.pt_response, "mass": jets.mass_response, "tau32": jets.tau32 - jets.truth_tau32}[quantity]
+        return ak.unflatten(of[jets.matched], np.bincount(jets.event[jets.matched], minlength=len(truth)))
+
+    return values
+
+
+def missing_momentum_residuals(view: ak.Array, truth: ak.Array) -> ak.Array:
+    """Return measured − true missing momentum, GeV, x and y of each crossing."""
+    if "met" not in truth.fields:
+        return ak.Array(np.zeros((len(truth), 0)))
+    true = truth.met.pt * np.cos(truth.met.phi), truth.met.pt * np.sin(truth.met.phi)
+    measured = view.met.px, view.met.py
+    return ak.Array(np.stack([np.asarray(a - b) for a, b in zip(measured, true, strict=True)], axis=1))
+
+
+_OF_RESPONSES = (
+    f"Responses: of truth jets above {DESIGN.jets[0].truth_pt_min:g} GeV (AK8: {DESIGN.jets[2].truth_pt_min:g} GeV), "
+    f"|eta| < {DESIGN.jets[0].eta_max:g}, that were found."
+)
+
 _Entries = tuple[NDArray[np.float64], NDArray[np.int64]]
 """Values, flat, and the crossing each belongs to."""
 
 
 def _shown(jets: JetSelection, fat_jets: JetSelection) -> dict[str, tuple[str, str, NDArray[np.float64], Values]]:
-    """Return title, quantity, edges and values of each of `QUANTITIES`."""
+    """Return title, quantity, edges and values of each of `QUANTITIES` and `RESPONSES`."""
+    central, _, fat = DESIGN.jets
     return {
         "jet_pt": (
             "Jet transverse momentum", "AK4 jet pt [GeV]",
@@ -195,6 +227,22 @@ def _shown(jets: JetSelection, fat_jets: JetSelection) -> dict[str, tuple[str, s
         "fat_jet_tau32": (
             "Three-prong substructure", "AK8 jet τ32", np.linspace(0.0, 1.0, 21),
             jet_values("fat_jets", "tau32", fat_jets),
+        ),
+        "jet_pt_response": (
+            "Response of central jets", "AK4 jet pt, reconstructed/true − 1", np.linspace(-0.5, 0.5, 41),
+            response_values(central, "pt"),
+        ),
+        "missing_momentum_residual": (
+            "Residual of missing momentum", "missing momentum x and y, measured − true [GeV]",
+            np.linspace(-75.0, 75.0, 31), missing_momentum_residuals,
+        ),
+        "fat_jet_mass_response": (
+            "Response of the jet mass", "AK8 jet mass, reconstructed/true − 1", np.linspace(-0.5, 0.5, 41),
+            response_values(fat, "mass"),
+        ),
+        "fat_jet_tau32_residual": (
+            "Residual of three-prong substructure", "AK8 jet τ32, reconstructed − true", np.linspace(-0.4, 0.4, 33),
+            response_values(fat, "tau32"),
         ),
     }  # fmt: skip
 
@@ -300,6 +348,7 @@ def _text(results: Sequence[Distribution], jets: JetSelection, fat_jets: JetSele
         f"Reconstructed quantities with each method beside {beside.get(reference, reference)}.",
         f"AK4 jets: {_in_words(jets)}." if "AK4" in shown else "",
         f"AK8 jets: {_in_words(fat_jets)}." if "AK8" in shown else "",
+        _OF_RESPONSES if "reconstructed" in shown else "",
         "Distances are Wasserstein's, with what fluctuations alone make them.",
     ]
     return " ".join(filter(None, said))

@@ -8,9 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hardscatter.metrics.records import FLOW_ETA, FLOW_PHI, Records
-from hardscatter.metrics.resolution import PERFECT
-from hardscatter.metrics.statistics import Estimate, resamplings
-from hardscatter.metrics.studies import NO_PILEUP, Numbers, Profile, Study
+from hardscatter.metrics.statistics import draws, estimate, estimates, ratio
+from hardscatter.metrics.studies import Numbers, Profile, Study, limit_of
 
 Variable = Literal["eta", "phi"]
 
@@ -51,7 +50,7 @@ def flow_profile(records: Records, variable: Variable, *, replicas: int = 400, s
     flows = {
         method: sums.reshape(len(sums), -1, _MERGED).sum(axis=2) / np.diff(edges) for method, sums in drawn.items()
     }
-    reference = _reference(flows)
+    reference = limit_of(flows)
     return Profile(
         name=f"flow_{variable}",
         title=f"Energy flow against {variable}",
@@ -59,10 +58,8 @@ def flow_profile(records: Records, variable: Variable, *, replicas: int = 400, s
         variable=_VARIABLES[variable],
         edges=tuple(float(edge) for edge in edges),
         statistics={
-            "flow": {method: tuple(map(_estimate, values.T)) for method, values in flows.items()},
-            "closure": {
-                method: tuple(map(_estimate, _ratio(values, flows[reference]).T)) for method, values in flows.items()
-            },
+            "flow": {method: estimates(values) for method, values in flows.items()},
+            "closure": {method: estimates(ratio(values, flows[reference])) for method, values in flows.items()},
         },
         headings={"flow": _HEADINGS[variable], "closure": f"relative to '{reference}'"},
         sizes=(len(records),) * (len(edges) - 1),
@@ -78,12 +75,12 @@ def flow_numbers(records: Records, *, replicas: int = 400, seed: int = 1) -> Num
     denominator share the draws. NaN without crossings or where the reference has nothing.
     """
     drawn = _drawn(records, "flow_eta", replicas, seed)
-    reference = _reference(drawn)
+    reference = limit_of(drawn)
     centres = np.abs(FLOW_ETA[1:] + FLOW_ETA[:-1]) / 2
     parts = {name: (centres > low) & (centres < high) for name, (low, high) in ETA_REGIONS.items()}
     rows = {
         method: {
-            name: _estimate(_ratio(sums[:, part].sum(axis=1), drawn[reference][:, part].sum(axis=1)))
+            name: estimate(ratio(sums[:, part].sum(axis=1), drawn[reference][:, part].sum(axis=1)))
             for name, part in parts.items()
         }
         for method, sums in drawn.items()
@@ -119,25 +116,9 @@ def flow_study(records: Records, *, replicas: int = 400, seed: int = 1) -> Study
 
 def _drawn(records: Records, field: str, replicas: int, seed: int) -> dict[str, NDArray[np.float64]]:
     """Return means a crossing by method, (1 + replicas, bins), the first of the crossings as they are."""
-    n_events = len(records)
-    draws = resamplings(n_events, replicas, seed) if n_events else ()
-    counts = np.array([np.ones(n_events), *draws])
+    counts = draws(len(records), replicas, seed)
     return {
-        method: _ratio(counts @ np.asarray(view[field], dtype=np.float64), counts.sum(axis=1, keepdims=True))
+        method: ratio(counts @ np.asarray(view[field], dtype=np.float64), counts.sum(axis=1, keepdims=True))
         for method, view in records.views.items()
         if field in view.fields
     }
-
-
-def _ratio(numerator: NDArray[np.float64], denominator: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the ratio, NaN where the denominator is 0."""
-    wide = np.broadcast_to(denominator, numerator.shape)
-    return np.asarray(np.divide(numerator, wide, out=np.full(numerator.shape, np.nan), where=wide > 0))
-
-
-def _estimate(values: NDArray[np.float64]) -> Estimate:
-    return Estimate.from_replicas(float(values[0]), values[1:])
-
-
-def _reference(methods: dict[str, NDArray[np.float64]]) -> str:
-    return next((name for name in (NO_PILEUP, PERFECT, *methods) if name in methods), "")

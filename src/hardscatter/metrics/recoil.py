@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hardscatter.errors import MissingFieldError
+from hardscatter.metrics.crossings import measured_met, transverse, vertices
 from hardscatter.metrics.records import Records
-from hardscatter.metrics.resolution import CMS_REFERENCE, REFERENCE
-from hardscatter.metrics.statistics import Estimate, resamplings
-from hardscatter.metrics.studies import Numbers, Profile, Result, Study
+from hardscatter.metrics.statistics import LEAST_ENTRIES, draws, estimate, estimates, ratio
+from hardscatter.metrics.studies import PUPPIS, Numbers, Profile, Result, Study, reference_of
 
 Variable = Literal["boson_pt", "n_vertices"]
 
@@ -34,9 +34,6 @@ _VARIABLES = {"boson_pt": "boson pt [GeV]", "n_vertices": "number of vertices"}
 
 # Statistics of one drawing, in this order.
 _STATISTICS = ("perpendicular", "parallel", "response", "met")
-
-# Fewer crossings have no width worth the name.
-_LEAST = 4
 
 
 @dataclass(frozen=True)
@@ -79,7 +76,8 @@ def recoil_profile(
     Returns
     -------
     Profile
-        ``perpendicular``, ``parallel`` (GeV) and ``response``; NaN in bins with fewer than 4 crossings, and widths
+        ``perpendicular``, ``parallel`` (GeV), ``response``, and ``ratio``, of ``perpendicular`` to the reference's by
+        the same draws, which is there if a PUPPI is. NaN in bins with fewer than `LEAST_ENTRIES` crossings, and widths
         where the response is not positive.
 
     Raises
@@ -95,7 +93,12 @@ def recoil_profile(
     values = recoils.boson_pt if variable == "boson_pt" else _vertices(records)[recoils.event]
     place = np.searchsorted(edges, values, side="right") - 1
     members = [np.flatnonzero(place == k) for k in range(len(edges) - 1)]
-    drawn = _drawn(recoils, members, len(records), replicas, seed)
+    drawn = dict(zip(_STATISTICS, _drawn(recoils, members, len(records), replicas, seed), strict=True))
+    reference, headings = reference_of(recoils.methods), HEADINGS
+    if reference in PUPPIS.values():
+        widths = drawn["perpendicular"]
+        drawn["ratio"] = ratio(widths, widths[[recoils.methods.index(reference)]])
+        headings = HEADINGS | {"ratio": "ratio of σ(u⊥) / response"}
     return Profile(
         name=f"recoil_{variable}",
         title=_TITLES[variable],
@@ -103,15 +106,12 @@ def recoil_profile(
         variable=_VARIABLES[variable],
         edges=tuple(edges),
         statistics={
-            statistic: {
-                method: tuple(_estimate(drawn[:, k, _STATISTICS.index(statistic), m]) for k in range(len(members)))
-                for m, method in enumerate(recoils.methods)
-            }
-            for statistic in HEADINGS
+            statistic: dict(zip(recoils.methods, map(estimates, drawn[statistic]), strict=True))
+            for statistic in headings
         },
-        headings=HEADINGS,
+        headings=headings,
         sizes=tuple(len(chosen) for chosen in members),
-        reference=_reference(recoils.methods),
+        reference=reference,
         n_events=len(records),
     )
 
@@ -130,24 +130,23 @@ def recoil_numbers(
     their errors from the same draws for both. Arguments and errors as of `recoil_profile`.
     """
     recoils = _recoils(records, selection)
-    drawn = _drawn(recoils, [np.arange(len(recoils.event))], len(records), replicas, seed)[:, 0]
-    columns = {name: drawn[:, place] for place, name in enumerate(_STATISTICS)}
+    drawn = _drawn(recoils, [np.arange(len(recoils.event))], len(records), replicas, seed)[..., 0]
+    columns = dict(zip(_STATISTICS, drawn, strict=True))
     headings = HEADINGS | {"met": "δ of missing momentum [GeV]"}
     short = {"perpendicular": "σ(u⊥)", "parallel": "σ(u∥)", "met": "δ"}
-    for reference, label in {REFERENCE: "PUPPI (best tune)", CMS_REFERENCE: "PUPPI (CMS Phase-2)"}.items():
+    for suffix, reference in PUPPIS.items():
         if reference in recoils.methods:
             base = recoils.methods.index(reference)
-            suffix = "" if reference == REFERENCE else "_cms"
             for name, symbol in short.items():
-                columns[f"improvement_{name}{suffix}"] = _improvement(columns[name], base)
-                headings = headings | {f"improvement_{name}{suffix}": f"{symbol}: improvement over {label}"}
+                columns[f"improvement_{name}{suffix}"] = 1 - ratio(columns[name], columns[name][[base]])
+                headings = headings | {f"improvement_{name}{suffix}": f"{symbol}: improvement over {reference}"}
     return Numbers(
         name="recoil",
         title="Recoil against Z → ℓℓ",
         sample=records.sample,
         headings=headings,
         rows={
-            method: {name: _estimate(values[:, m]) for name, values in columns.items()}
+            method: {name: estimate(values[m]) for name, values in columns.items()}
             for m, method in enumerate(recoils.methods)
         },
         n_events=len(records),
@@ -202,7 +201,7 @@ def _recoils(records: Records, selection: RecoilSelection) -> _Recoils:
     truth = records.truth
     if "boson" not in truth.fields:
         raise MissingFieldError("the recoil needs truth.boson, which these records lack: simulate Z → ℓℓ.")
-    boson = _vectors(truth.boson)
+    boson = transverse(truth.boson)
     pt = np.hypot(boson[:, 0], boson[:, 1])
     selected = pt > max(selection.boson_pt_min, 0.0)  # false where there is no boson
     if "leptons" in truth.fields:
@@ -211,11 +210,8 @@ def _recoils(records: Records, selection: RecoilSelection) -> _Recoils:
     event = np.flatnonzero(selected)
     boson, pt = boson[event], pt[event]
     direction = boson / pt[:, None]
-    true_met = _vectors(truth.met)[event] if "met" in truth.fields else np.zeros_like(boson)
-    measured = [
-        np.stack([np.asarray(view.met[axis], dtype=np.float64) for axis in ("px", "py")], axis=1)[event]
-        for view in records.views.values()
-    ]
+    true_met = transverse(truth.met)[event] if "met" in truth.fields else np.zeros_like(boson)
+    measured = [measured_met(view)[event] for view in records.views.values()]
     met = np.array(measured).reshape(len(records.views), len(event), 2)
     recoil = -boson - met
     return _Recoils(
@@ -228,34 +224,26 @@ def _recoils(records: Records, selection: RecoilSelection) -> _Recoils:
     )
 
 
-def _vectors(momenta: ak.Array) -> NDArray[np.float64]:
-    pt, phi = (np.asarray(momenta[name], dtype=np.float64) for name in ("pt", "phi"))
-    return np.stack([pt * np.cos(phi), pt * np.sin(phi)], axis=1)
-
-
 def _vertices(records: Records) -> NDArray[np.float64]:
     if "n_vertices" not in records.truth.fields:
         raise MissingFieldError("the recoil by vertices needs n_vertices, which these records lack.")
-    return np.asarray(records.truth.n_vertices, dtype=np.float64)
+    return vertices(records.truth)
 
 
 def _drawn(
     recoils: _Recoils, members: Sequence[NDArray[np.int64]], n_events: int, replicas: int, seed: int
 ) -> NDArray[np.float64]:
-    """Return the statistics, (1 + replicas, bins, statistics, methods), the first of the crossings as they are."""
-    everything = np.ones(n_events, dtype=np.int64)
-    draws = [everything, *(resamplings(n_events, replicas, seed) if n_events else ())]
-    return np.array(
-        [
-            [_statistics(recoils, np.repeat(chosen, counts[recoils.event[chosen]])) for chosen in members]
-            for counts in draws
-        ]
-    )
+    """Return the statistics, (statistics, methods, 1 + replicas, bins), the first of the crossings as they are."""
+    drawn = [
+        [_statistics(recoils, np.repeat(chosen, counts[recoils.event[chosen]])) for chosen in members]
+        for counts in draws(n_events, replicas, seed)
+    ]
+    return np.moveaxis(np.array(drawn), (2, 3), (0, 1))
 
 
 def _statistics(recoils: _Recoils, chosen: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return `_STATISTICS` by method of the chosen crossings, which may stand there more than once."""
-    if len(chosen) < _LEAST:
+    if len(chosen) < LEAST_ENTRIES:
         return np.full((len(_STATISTICS), len(recoils.methods)), np.nan)
     boson_pt, parallel = recoils.boson_pt[chosen], recoils.parallel[:, chosen]
     response = parallel.mean(axis=1) / boson_pt.mean()
@@ -274,19 +262,3 @@ def _half_width(values: NDArray[np.float64], fraction: float) -> NDArray[np.floa
     """Return half the width of the central `fraction` of each row."""
     low, high = np.quantile(values, (0.5 - fraction / 2, 0.5 + fraction / 2), axis=1)
     return np.asarray((high - low) / 2)
-
-
-def _improvement(widths: NDArray[np.float64], base: int) -> NDArray[np.float64]:
-    """Return 1 − σ/σ_base of widths by drawing and method; NaN where the base has no width."""
-    reference = np.broadcast_to(widths[:, base : base + 1], widths.shape)
-    ratio = np.divide(widths, reference, out=np.full(widths.shape, np.nan), where=reference > 0)
-    return np.asarray(1 - ratio)
-
-
-def _estimate(values: NDArray[np.float64]) -> Estimate:
-    """Return the estimate of the first value, with the others as replicas; one that does not exist has no error."""
-    return Estimate.from_replicas(float(values[0]), values[1:] if np.isfinite(values[0]) else values[:0])
-
-
-def _reference(methods: Sequence[str]) -> str:
-    return next((name for name in (REFERENCE, CMS_REFERENCE, *methods) if name in methods), "")

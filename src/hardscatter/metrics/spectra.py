@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 
 from hardscatter.metrics.calibration import REGIONS, WEIGHT_EDGES, Calibration, calibration_from
 from hardscatter.metrics.records import CLASSES, WEIGHT_BINS, Records
-from hardscatter.metrics.resolution import PERFECT
-from hardscatter.metrics.statistics import Estimate, resamplings
-from hardscatter.metrics.studies import Distribution, Numbers, Profile, Result, Study
+from hardscatter.metrics.statistics import LEAST_ENTRIES, UNKNOWN, Estimate, draws, estimate, estimates, ratio
+from hardscatter.metrics.studies import Distribution, Numbers, Profile, Result, Study, limit_of
 
 SHOWN_REGIONS = ("neutral_central", "neutral_forward", "neutral_very_forward")
 """Whose distributions are shown: charged candidates are settled by their vertex."""
@@ -27,9 +26,6 @@ _CLASS_TITLES = {
     "hard": "hard (hard fraction > 0.9)",
 }
 _MEASURES = ("candidates", "pt")
-
-# Fewer candidates have no distribution worth the name.
-_LEAST = 4
 
 _EDGES = tuple(float(edge) for edge in np.linspace(0.0, 1.0, WEIGHT_BINS + 1))
 
@@ -79,16 +75,14 @@ def area_under_roc(hard: NDArray[np.float64], pileup: NDArray[np.float64]) -> ND
     0.5 tells nothing apart. NaN where one of the two is empty.
     """
     below = np.cumsum(pileup, axis=-1) - pileup / 2
-    return _ratio((hard * below).sum(axis=-1), hard.sum(axis=-1) * pileup.sum(axis=-1))
+    return ratio((hard * below).sum(axis=-1), hard.sum(axis=-1) * pileup.sum(axis=-1))
 
 
 def _drawn(spectrum: NDArray[np.float64], replicas: int, seed: int) -> NDArray[np.float64]:
     """Return sums over crossings, (1 + replicas, regions, classes, bins, measures), the first of them as they are."""
-    n_events = len(spectrum)
-    draws = resamplings(n_events, replicas, seed) if n_events else ()
-    counts = np.array([np.ones(n_events), *draws])
     shape = (len(REGIONS), len(CLASSES), WEIGHT_BINS, len(_MEASURES))
-    return np.asarray((counts @ spectrum.reshape(n_events, math.prod(shape))).reshape(-1, *shape))
+    by_crossing = spectrum.reshape(len(spectrum), math.prod(shape))
+    return np.asarray((draws(len(spectrum), replicas, seed) @ by_crossing).reshape(-1, *shape))
 
 
 def _levels(sums: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -98,7 +92,7 @@ def _levels(sums: NDArray[np.float64]) -> NDArray[np.float64]:
     narrower outermost bins of the calibration, which is known.
     """
     _, _, weighted, _ = total = sums.sum(axis=0)
-    means = _ratio(weighted, total[0])
+    means = ratio(weighted, total[0])
     centres = (np.array(_EDGES[1:]) + _EDGES[:-1]) / 2
     levels = np.tile(centres, (len(REGIONS), 1))
     for place in (0, -1):
@@ -114,9 +108,9 @@ def _mean_weights(
     rows = {}
     for method, sums in drawn.items():
         of_class = sums[:, :, place]
-        means = _ratio((of_class[..., pt] * levels[method]).sum(axis=-1), of_class[..., pt].sum(axis=-1))
+        means = ratio((of_class[..., pt] * levels[method]).sum(axis=-1), of_class[..., pt].sum(axis=-1))
         candidates = of_class[0, ..., 0].sum(axis=-1)
-        rows[method] = {region: _estimate(means[:, k], candidates[k]) for k, region in enumerate(_REGION_NAMES)}
+        rows[method] = {region: _known(estimate(means[:, k]), candidates[k]) for k, region in enumerate(_REGION_NAMES)}
     return Numbers(
         name=f"mean_weight_{name}",
         title=f"Mean weight, {_CLASS_TITLES[name]}",
@@ -136,10 +130,8 @@ def _areas(records: Records, drawn: Mapping[str, NDArray[np.float64]]) -> Number
         areas = area_under_roc(np.moveaxis(sums[:, :, hard], -1, -2), np.moveaxis(sums[:, :, pileup], -1, -2))
         least = sums[0, ..., 0].sum(axis=-1)[:, [hard, pileup]].min(axis=1)
         rows[method] = {
-            f"{region}_{measure}": _estimate(
-                areas[:, _REGION_NAMES.index(region), k], least[_REGION_NAMES.index(region)]
-            )
-            for region in TOLD_REGIONS
+            f"{region}_{measure}": _known(estimate(areas[:, place, k]), least[place])
+            for region, place in ((region, _REGION_NAMES.index(region)) for region in TOLD_REGIONS)
             for k, measure in enumerate(_MEASURES)
         }
     return Numbers(
@@ -178,7 +170,7 @@ def _calibration_numbers(records: Records, table: Calibration) -> Numbers:
 def _calibration_profile(records: Records, table: Calibration, region: str) -> Profile:
     """Return hard fraction, and hard fraction − weight, against the weight; sizes are those of the reference."""
     curves = {method: by_region[region].bins for method, by_region in table.curves.items()}
-    reference = _reference(curves)
+    reference = limit_of(curves)
     return Profile(
         name=f"weights_calibration_{region}",
         title=f"Hard fraction against weight, {region.replace('_', ' ')}",
@@ -210,8 +202,8 @@ def _distribution(records: Records, drawn: Mapping[str, NDArray[np.float64]], re
         of_class = sums[:, *place]
         pt = of_class[..., _MEASURES.index("pt")]
         entries[method] = int(of_class[0, :, 0].sum())
-        parts = _ratio(pt, pt.sum(axis=-1, keepdims=True))
-        shares[method] = tuple(_estimate(parts[:, k], entries[method]) for k in range(WEIGHT_BINS))
+        parts = estimates(ratio(pt, pt.sum(axis=-1, keepdims=True)))
+        shares[method] = tuple(_known(part, entries[method]) for part in parts)
     return Distribution(
         name=f"weights_{region}_{name}",
         title=f"Weights, {region.replace('_', ' ')}, {_CLASS_TITLES[name]}",
@@ -220,7 +212,7 @@ def _distribution(records: Records, drawn: Mapping[str, NDArray[np.float64]], re
         edges=_EDGES,
         shares=shares,
         entries=entries,
-        reference=_reference(shares),
+        reference=limit_of(shares),
         distances={},
         n_events=len(records),
     )
@@ -233,25 +225,11 @@ def _sizes(drawn: Mapping[str, NDArray[np.float64]], place: int) -> str:
     return f"Candidates: {', '.join(regions)}."
 
 
-def _ratio(numerator: NDArray[np.float64], denominator: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the ratio, NaN where the denominator is 0."""
-    wide = np.broadcast_to(denominator, numerator.shape)
-    return np.asarray(np.divide(numerator, wide, out=np.full(numerator.shape, np.nan), where=wide > 0))
-
-
-def _estimate(values: NDArray[np.float64], candidates: float) -> Estimate:
-    """Return the estimate of the first value, with the others as replicas; NaN if it stems from too few candidates."""
-    return _known(Estimate.from_replicas(float(values[0]), values[1:]), candidates)
-
-
 def _known(estimate: Estimate, candidates: float) -> Estimate:
-    return estimate if candidates >= _LEAST else Estimate(math.nan, math.nan, math.nan, math.nan)
+    """Return the estimate, unknown if it stems from too few candidates."""
+    return estimate if candidates >= LEAST_ENTRIES else UNKNOWN
 
 
 def _less(estimate: Estimate, value: float) -> Estimate:
     """Return the estimate less a number whose error is small beside its own."""
     return Estimate(estimate.value - value, estimate.error, estimate.low - value, estimate.high - value)
-
-
-def _reference(methods: Mapping[str, object]) -> str:
-    return next((name for name in (PERFECT, *methods) if name in methods), "")

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hardscatter.errors import SettingsError
+
 # Edges of the central 68.27 % of a normal distribution.
 _ONE_SIGMA = (0.5 * math.erfc(1 / math.sqrt(2)), 1 - 0.5 * math.erfc(1 / math.sqrt(2)))
 
+# What is left above a one-sided bound of 68 %.
+_ABOVE = 1 - 0.6827
 
 LEAST_REPLICAS = 2
 """Fewer bootstrap replicas give no error."""
+
+LEAST_ENTRIES = 4
+"""Fewer have no mean, share or width worth the name."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +41,10 @@ class Estimate:
             return cls(value, math.nan, math.nan, math.nan)
         low, high = np.quantile(finite, _ONE_SIGMA)
         return cls(value, float(high - low) / 2, float(low), float(high))
+
+
+UNKNOWN = Estimate(math.nan, math.nan, math.nan, math.nan)
+"""What there is too little to measure from."""
 
 
 class Sample:
@@ -75,3 +86,55 @@ def resamplings(n_events: int, replicas: int, seed: int) -> Iterator[NDArray[np.
     generator = np.random.default_rng(seed)
     for _ in range(replicas):
         yield np.bincount(generator.integers(n_events, size=n_events), minlength=n_events)
+
+
+def draws(n_events: int, replicas: int, seed: int) -> NDArray[np.int64]:
+    """Return how often each event counts: once, then as each bootstrap replica drew it, (1 + replicas, events).
+
+    The replicas are those of `resamplings`; no events have none.
+
+    Raises
+    ------
+    SettingsError
+        If there are too few replicas.
+    """
+    if replicas < LEAST_REPLICAS:
+        raise SettingsError(f"{replicas} bootstrap replicas give no error: take at least {LEAST_REPLICAS}.")
+    drawn = resamplings(n_events, replicas, seed) if n_events else ()
+    return np.stack([np.ones(n_events, dtype=np.int64), *drawn])
+
+
+def estimate(values: NDArray[np.float64]) -> Estimate:
+    """Return the first of the values with its error from the others, its replicas; NaN if it does not exist."""
+    return Estimate.from_replicas(float(values[0]), values[1:]) if np.isfinite(values[0]) else UNKNOWN
+
+
+def estimates(values: NDArray[np.float64]) -> tuple[Estimate, ...]:
+    """Return the `estimate` of each column of (1 + replicas, columns)."""
+    return tuple(map(estimate, values.T))
+
+
+def bounded(share: Estimate, n: float) -> Estimate:
+    """Give a share of 0 or 1 of n entries its one-sided 68 % bound, 1 − 0.32^(1/n), where the bootstrap knows less.
+
+    All replicas of such a share are the same, or nearly. Other shares, and all where n is 0, stay as they are.
+    """
+    if share.value not in (0.0, 1.0) or n <= 0:
+        return share
+    room = 1 - _ABOVE ** (1 / n)
+    if share.error >= room:
+        return share
+    return replace(share, error=room, low=max(share.value - room, 0.0), high=min(share.value + room, 1.0))
+
+
+def ratio(numerator: NDArray[np.float64], denominator: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return numerator/denominator, broadcast; NaN where the denominator is not above 0."""
+    numerator, denominator = np.broadcast_arrays(numerator, denominator)
+    quotient = np.divide(numerator, denominator, out=np.full(numerator.shape, np.nan), where=denominator > 0)
+    return np.asarray(quotient)
+
+
+def effective_number(weight: NDArray[np.float64]) -> float:
+    """Return (Σ w)²/Σ w²: so many entries of weight 1 know a mean as well; 0 if there are none."""
+    squares = float(weight @ weight)
+    return float(weight.sum()) ** 2 / squares if squares > 0 else 0.0

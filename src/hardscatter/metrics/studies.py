@@ -5,13 +5,33 @@ All studies give these three shapes, so that one figure, one JSON and one table 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar
 
+from hardscatter.metrics.resolution import CMS_REFERENCE, PERFECT, REFERENCE
 from hardscatter.metrics.statistics import Estimate
 
 NO_PILEUP = "no pileup"
 """The view of the same hard collisions, simulated without pileup."""
+
+PUPPIS = {"": REFERENCE, "_cms": CMS_REFERENCE}
+"""The methods that others are set against, by the ending of the columns that do so."""
+
+
+def reference_of(methods: Iterable[str]) -> str:
+    """Return the PUPPI that others are set against: the tuned one, else that of CMS, else the first method."""
+    return _first(methods, REFERENCE, CMS_REFERENCE)
+
+
+def limit_of(methods: Iterable[str]) -> str:
+    """Return what methods should come to: the view without pileup, else perfect weights, else the first method."""
+    return _first(methods, NO_PILEUP, PERFECT)
+
+
+def _first(methods: Iterable[str], *wanted: str) -> str:
+    known = list(methods)
+    return next((name for name in (*wanted, *known) if name in known), "")
 
 
 @dataclass(frozen=True)

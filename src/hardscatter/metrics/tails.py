@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 import awkward as ak
@@ -12,10 +12,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hardscatter.geometry.angles import TWO_PI
+from hardscatter.metrics.crossings import generator_weights, met_residuals
 from hardscatter.metrics.matching import near_any
 from hardscatter.metrics.observations import FAKE_DISTANCE
 from hardscatter.metrics.records import Records
-from hardscatter.metrics.statistics import Estimate, resamplings
+from hardscatter.metrics.statistics import (
+    LEAST_ENTRIES,
+    UNKNOWN,
+    Estimate,
+    bounded,
+    draws,
+    effective_number,
+    estimate,
+    ratio,
+)
 from hardscatter.metrics.studies import Numbers, Study
 
 ETA_REGIONS = {"central": (0.0, 2.5), "forward": (2.5, 4.7)}
@@ -23,12 +33,6 @@ ETA_REGIONS = {"central": (0.0, 2.5), "forward": (2.5, 4.7)}
 
 LEAST_EFFECTIVE = 100
 """Weighted means are given where generator weights leave the power of more crossings than these, (Σ w)²/Σ w²."""
-
-# Fewer entries have no share worth the name.
-_LEAST = 4
-
-# What is left above a one-sided bound of 68 %.
-_ABOVE = 1 - 0.6827
 
 
 @dataclass(frozen=True)
@@ -74,13 +78,12 @@ def tail_numbers(
     -------
     tuple of Numbers
         Fake jets a crossing; the share of truth jets that are lost, in [0, 1]; the share of crossings with
-        |measured − true missing momentum| above thresholds. NaN with fewer than 4 entries. Where nothing (or
+        |measured − true missing momentum| above thresholds. NaN with fewer than `LEAST_ENTRIES`. Where nothing (or
         everything) is in the tail the bootstrap knows no error, and the one-sided 68 % bound stands for it.
     """
     n_events = len(records)
-    weight = np.asarray(records.truth.generator_weight, dtype=np.float64) if weighted else np.ones(n_events)
-    draws = resamplings(n_events, replicas, seed) if n_events else ()
-    counts = np.array([np.ones(n_events), *draws]) * weight
+    weight = generator_weights(records) if weighted else np.ones(n_events)
+    counts = draws(n_events, replicas, seed) * weight
     size = f"{n_events} crossings" + (f", worth {effective_number(weight):.0f} of equal weight" if weighted else "")
     tables = []
     for question in _questions(settings):
@@ -114,8 +117,7 @@ def tails_study(
     """Put together the tails of several samples, with generator weights as well where these leave enough crossings."""
     results: list[Numbers] = []
     for key, records in samples.items():
-        known = "generator_weight" in records.truth.fields
-        weight = np.asarray(records.truth.generator_weight, dtype=np.float64) if known else np.ones(len(records))
+        weight = generator_weights(records)
         telling = len(weight) > 0 and float(np.ptp(weight)) > 0 and effective_number(weight) > LEAST_EFFECTIVE
         for weighted in (False, True) if telling else (False,):
             results += tail_numbers(records, key, weighted=weighted, settings=settings, replicas=replicas, seed=seed)
@@ -127,12 +129,6 @@ def tails_study(
         "counted as they are, a stress test rather than a rate, unless a table says that generator weights are used.",
         results=tuple(results),
     )
-
-
-def effective_number(weight: NDArray[np.float64]) -> float:
-    """Return (Σ w)²/Σ w²: so many crossings of weight 1 know a mean as well; 0 if there are none."""
-    squares = float(weight @ weight)
-    return float(weight.sum()) ** 2 / squares if squares > 0 else 0.0
 
 
 @dataclass(frozen=True)
@@ -233,9 +229,7 @@ def _lost(truth: ak.Array, view: ak.Array, settings: TailSettings) -> _Tally:
 
 def _fake_met(truth: ak.Array, view: ak.Array, settings: TailSettings) -> _Tally:
     """Return 1 where measured and true missing momentum differ by more than each threshold, else 0."""
-    pt, phi = (np.asarray(truth.met[name], dtype=np.float64) for name in ("pt", "phi"))
-    px, py = (np.asarray(view.met[name], dtype=np.float64) for name in ("px", "py"))
-    size = np.hypot(px - pt * np.cos(phi), py - pt * np.sin(phi))
+    size = np.hypot(*met_residuals(truth, view).T)
     return _Tally(_columns([size > least for least in settings.met_min]), np.ones((len(truth), 1)))
 
 
@@ -251,22 +245,12 @@ def _estimates(tally: _Tally, counts: NDArray[np.float64], weight: NDArray[np.fl
     """Return what is in the tail over what could be, by column; `counts` holds the weights and then every drawing."""
     tail = counts @ tally.tail
     entries = np.broadcast_to(counts @ tally.entries, tail.shape)
-    shares = np.divide(tail, entries, out=np.full(tail.shape, np.nan), where=entries > 0)
+    shares = ratio(tail, entries)
     numbers = np.broadcast_to(tally.entries.sum(axis=0), tail.shape[1:])
     squares = np.broadcast_to(weight**2 @ tally.entries, tail.shape[1:])
-    estimates = []
-    for column in range(tail.shape[1]):
-        if numbers[column] < _LEAST or not squares[column] > 0:
-            estimates.append(Estimate.from_replicas(float("nan"), shares[:0, column]))
-            continue
-        estimate = Estimate.from_replicas(float(shares[0, column]), shares[1:, column])
-        estimates.append(_bounded(estimate, float(entries[0, column] ** 2 / squares[column])))
-    return estimates
-
-
-def _bounded(estimate: Estimate, n: float) -> Estimate:
-    """Give a share of 0 or 1 of n entries, which no replica changes, its one-sided 68 % bound: 0.32^(1/n) off."""
-    if estimate.value not in (0.0, 1.0) or estimate.error > 0:
-        return estimate
-    room = 1 - _ABOVE ** (1 / n)
-    return replace(estimate, error=room, low=max(estimate.value - room, 0.0), high=min(estimate.value + room, 1.0))
+    return [
+        bounded(estimate(shares[:, column]), float(entries[0, column] ** 2 / squares[column]))
+        if numbers[column] >= LEAST_ENTRIES and squares[column] > 0
+        else UNKNOWN
+        for column in range(tail.shape[1])
+    ]

@@ -71,6 +71,15 @@ def first_light(
     return figure
 
 
+def before_and_after(event: Events, weights: ak.Array, method: str) -> Figure:
+    """Draw one crossing (an `Events` of length 1) with all its candidates, and as the weights of a method make it."""
+    with figure_style():
+        figure, axes = plt.subplots(1, 2, figsize=(14, 5.6), layout="constrained")
+        _display(axes[0], event, ak.ones_like(event.candidates.pt), "all candidates")
+        _display(axes[1], event, weights, f"after {label(method)}")
+    return figure
+
+
 def draw(path: str | Path, entry: int, evaluation: Evaluation, *, particle_flow: str | None = None) -> Figure:
     """Draw the page for one crossing of the file that was evaluated; the arguments are those of the evaluation."""
     event = read(path, (entry, entry + 1), particle_flow=particle_flow)

@@ -1,0 +1,187 @@
+"""The page in a real browser: it loads clean and alone, its controls do what they say, and it fits a phone."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from importlib import import_module
+
+import pytest
+
+import hardscatter as hs
+from hardscatter.metrics.statistics import Estimate
+from hardscatter.metrics.studies import Numbers, Study
+from hardscatter.report.event_view import KINDS, event_view
+from hardscatter.report.page import Page, write_page
+
+pytestmark = pytest.mark.slow
+
+CI = os.environ.get("CI")
+"""Where a browser that is missing is a failure."""
+FLAGS = (
+    "--headless=new", "--no-sandbox", "--disable-gpu", "--use-angle=swiftshader", "--enable-unsafe-swiftshader",
+    "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update",
+    "--disable-sync",
+)  # fmt: skip
+MET = Numbers(
+    "met", "Missing momentum in long words", "ttbar", {f"c{i}": f"a column called {i} [GeV]" for i in range(9)},
+    {
+        name: {f"c{i}": Estimate(value * 10**i, 0.1, value, value) for i in range(9)}
+        for name, value in {"puppi": 3.0, "total": -12.0, "chs": 25.5, "lacks": float("nan")}.items()
+    },
+    100,
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory, delphes_file):
+    events = hs.read(delphes_file, (0, 2))
+    views = [event_view(events[i : i + 1], {"puppi": hs.mitigate(events[i : i + 1], "puppi")}) for i in (0, 1)]
+    page = Page("Browser", studies=(Study("recoil", "Recoil", "Text.", (MET,)),), events=tuple(views))
+    return write_page(tmp_path_factory.mktemp("page") / "report.html", page).as_uri()
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    driver = shutil.which("chromedriver")
+    if not (program and driver):
+        (pytest.fail if CI else pytest.skip)("no chromium with its driver is installed")
+    webdriver = import_module("selenium.webdriver") if CI else pytest.importorskip("selenium.webdriver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = program
+    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('browser')}", "about:blank"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    started = webdriver.Chrome(options, webdriver.ChromeService(driver))
+    still = {"features": [{"name": "prefers-reduced-motion", "value": "reduce"}]}
+    started.execute_cdp_cmd("Emulation.setEmulatedMedia", still)  # else a click may meet a page that still scrolls
+    yield started
+    started.quit()
+
+
+@pytest.fixture
+def page(browser, address):
+    """Return the page, freshly loaded on a wide screen."""
+    _screen(browser, 1300, 900)
+    browser.get("about:blank")
+    for log in ("browser", "performance"):
+        browser.get_log(log)
+    browser.get(address)
+    return browser
+
+
+def _screen(browser, width, height):
+    size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+
+
+def _choose(page, control, value):
+    from selenium.webdriver.support.ui import Select
+
+    Select(page.find_element("id", control)).select_by_value(value)
+
+
+def _view(page, value):
+    page.find_element("css selector", f"input[value={value}]").click()
+
+
+def _discs(page):
+    """Return how many candidates are drawn, and the sum of the areas of their discs."""
+    return page.execute_script(
+        "const traces = document.getElementById('display').data.filter((one) => arguments[0].includes(one.name));"
+        "const sizes = traces.flatMap((one) => one.marker.size.slice(0, -1));"
+        "return [sizes.length, sizes.reduce((sum, size) => sum + size * size, 0)]",
+        KINDS,
+    )
+
+
+def _says(page):
+    return page.find_element("id", "display-says").text
+
+
+def _column(page, column):
+    cells = page.find_elements("css selector", f"#study-recoil tbody tr > :nth-child({column})")
+    return [cell.text for cell in cells]
+
+
+def test_page_loads_clean_and_alone(page):
+    _view(page, "lego")
+    assert page.execute_script("return document.getElementById('display').data.some((one) => one.type === 'mesh3d')")
+    assert [entry for entry in page.get_log("browser") if entry["level"] == "SEVERE"] == []
+    messages = [json.loads(entry["message"])["message"] for entry in page.get_log("performance")]
+    asked = [it["params"]["request"]["url"] for it in messages if it["method"] == "Network.requestWillBeSent"]
+    assert page.current_url in asked
+    assert [url for url in asked if url != page.current_url and not url.startswith(("data:", "blob:"))] == []
+
+
+def test_method_decides_what_is_drawn(page):
+    n_all, area_all = _discs(page)
+    assert n_all > 1000
+    _choose(page, "method", "puppi")
+    n_puppi, area_puppi = _discs(page)
+    _choose(page, "method", "perfect")
+    n_perfect, area_perfect = _discs(page)
+    assert n_puppi < n_all / 2
+    assert area_puppi < area_all / 2
+    assert n_perfect < n_all / 2
+    assert area_perfect < area_all / 2
+    weights = page.execute_script(
+        "return JSON.parse(document.getElementById('events').textContent).events[0].methods.puppi.weights"
+    )
+    assert n_puppi == sum(weight > 0 for weight in weights)
+    assert page.find_element("id", "display-title").text.endswith("perfect weights")
+
+
+def test_axes_stay_when_the_method_changes(page):
+    ranges = "const it = document.getElementById('display')._fullLayout; return [it.xaxis.range, it.yaxis.range]"
+    before = page.execute_script(ranges)
+    _choose(page, "method", "perfect")
+    assert page.execute_script(ranges) == before
+    assert before[0] == [-5, 5]
+    _view(page, "lego")
+    height = "return document.getElementById('display')._fullLayout.scene.zaxis.range"
+    before = page.execute_script(height)
+    _choose(page, "method", "none")
+    assert page.execute_script(height) == before
+
+
+def test_event_decides_title_and_numbers(page):
+    title, says = page.find_element("id", "display-title").text, _says(page)
+    _choose(page, "event", "1")
+    assert page.find_element("id", "display-title").text != title
+    assert _says(page) != says
+    assert "jets above 30 GeV" in _says(page)
+
+
+def test_table_sorts_by_click_and_by_key(page):
+    heading = page.find_elements("css selector", "#study-recoil thead th")[1]
+    button = heading.find_element("css selector", "button")
+    assert heading.get_attribute("aria-sort") is None
+    button.click()
+    assert _column(page, 2) == ["−12.00 ± 0.10", "3.00 ± 0.10", "25.50 ± 0.10", "–"]
+    assert heading.get_attribute("aria-sort") == "ascending"
+    button.send_keys("\n")
+    assert _column(page, 2) == ["25.50 ± 0.10", "3.00 ± 0.10", "−12.00 ± 0.10", "–"]
+    assert heading.get_attribute("aria-sort") == "descending"
+    page.find_element("css selector", "#study-recoil thead th button").click()
+    assert _column(page, 1) == ["CHS", "lacks", "PUPPI", "TOTAL"]
+    assert heading.get_attribute("aria-sort") is None
+
+
+@pytest.mark.parametrize("view", ["plane", "lego"])
+def test_page_fits_a_phone(page, view):
+    _screen(page, 360, 740)
+    page.refresh()
+    _view(page, view)
+    page.execute_script("document.querySelectorAll('details.numbers').forEach((one) => (one.open = true))")
+    assert page.execute_script("return document.documentElement.scrollWidth") == 360
+    assert page.execute_script("return document.querySelector('#study-recoil .scroll').scrollWidth") > 360
+    menu = page.find_element("css selector", ".contents")
+    assert menu.get_attribute("open") is None
+    menu.find_element("css selector", "summary").click()
+    link = menu.find_element("css selector", "a[href='#study-recoil']")
+    assert link.is_displayed()
+    link.click()
+    assert not link.is_displayed()
