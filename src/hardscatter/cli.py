@@ -396,6 +396,9 @@ def report(
         typer.Option(help="HepMC file of Z(νν) + jets by a matrix-element generator, in place of Pythia's."),
     ] = None,
     znunu_fb: Annotated[float | None, typer.Option(help="Its cross section in fb, if the file does not say.")] = None,
+    paired: Annotated[
+        Path | None, typer.Option(help="The same hard collisions as in the sample, a file, without pileup.")
+    ] = None,
     replicas: Annotated[int, typer.Option(help="Bootstrap replicas over crossings.")] = 400,
     particle_flow: ParticleFlow = None,
 ) -> None:
@@ -422,7 +425,9 @@ def report(
     command = " ".join(["hardscatter", *sys.argv[1:]])
     settings = CaseSettings(methods, replicas, cross_sections=known, command=command)
     if sample:
-        samples = own_plan(sample, n=n, pileup=pileup, seed=seed, card=card, particle_flow=particle_flow, **pool)
+        samples = own_plan(
+            sample, n=n, pileup=pileup, seed=seed, card=card, paired=paired, particle_flow=particle_flow, **pool
+        )
         settings = replace(settings, questions=own_questions, title="Pileup mitigation: " + ", ".join(
             one.title for one in samples))  # fmt: skip
     elif quick:

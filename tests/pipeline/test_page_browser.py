@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
+from dataclasses import replace
 from importlib import import_module
 
 import pytest
+from PIL import Image
 
 import hardscatter as hs
 from hardscatter.metrics.statistics import Estimate
@@ -35,10 +38,21 @@ MET = Numbers(
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory, delphes_file):
+def views(delphes_file):
     events = hs.read(delphes_file, (0, 2))
-    views = [event_view(events[i : i + 1], {"puppi": hs.mitigate(events[i : i + 1], "puppi")}) for i in (0, 1)]
-    page = Page("Browser", studies=(Study("recoil", "Recoil", "Text.", (MET,)),), events=tuple(views))
+    return tuple(event_view(events[i : i + 1], {"puppi": hs.mitigate(events[i : i + 1], "puppi")}) for i in (0, 1))
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory, views):
+    results = [replace(MET, name=f"met_{name}") for name in "abcd"]
+    studies = (
+        Study("recoil", "Recoil", "Text.", (MET,)),
+        Study("opened", "Opened", "Text.", tuple(results[:2])),
+        Study("folded", "Folded", "Text.", tuple(results[2:])),
+    )
+    figures = {result.name: _figure() for result in (MET, *results)}
+    page = Page("Browser", studies=studies, figures=figures, events=views)
     return write_page(tmp_path_factory.mktemp("page") / "report.html", page).as_uri()
 
 
@@ -69,12 +83,30 @@ def page(browser, address):
     for log in ("browser", "performance"):
         browser.get_log(log)
     browser.get(address)
+    _wait_for_display(browser)
     return browser
+
+
+def _figure():
+    stream = io.BytesIO()
+    Image.new("RGB", (640, 480), "white").save(stream, "PNG")
+    return stream.getvalue()
+
+
+def _wait_for_display(browser):
+    drawn = "return !!document.getElementById('display')._fullLayout && !document.getElementById('controls').hidden"
+    _wait_until(browser, lambda: browser.execute_script(drawn))
 
 
 def _screen(browser, width, height):
     size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+
+
+def _wait_until(page, condition):
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    WebDriverWait(page, 60).until(lambda _: condition())
 
 
 def _choose(page, control, value):
@@ -87,13 +119,15 @@ def _view(page, value):
     page.find_element("css selector", f"input[value={value}]").click()
 
 
-def _discs(page):
+def _discs(page, axis="x"):
     """Return how many candidates are drawn, and the sum of the areas of their discs."""
     return page.execute_script(
-        "const traces = document.getElementById('display').data.filter((one) => arguments[0].includes(one.name));"
+        "const all = document.getElementById('display').data.filter((one) => one.xaxis === arguments[1]);"
+        "const traces = all.filter((one) => arguments[0].includes(one.name));"
         "const sizes = traces.flatMap((one) => one.marker.size.slice(0, -1));"
         "return [sizes.length, sizes.reduce((sum, size) => sum + size * size, 0)]",
         KINDS,
+        axis,
     )
 
 
@@ -116,7 +150,55 @@ def test_page_loads_clean_and_alone(page):
     assert [url for url in asked if url != page.current_url and not url.startswith(("data:", "blob:"))] == []
 
 
-def test_method_decides_what_is_drawn(page):
+def test_all_figures_are_there(page):
+    page.execute_script("document.querySelectorAll('details').forEach((one) => (one.open = true))")
+    images = page.find_elements("css selector", "figure img")
+    assert [image.get_attribute("naturalWidth") for image in images] == ["640"] * 5
+    assert all(image.is_displayed() for image in images)
+
+
+@pytest.mark.parametrize("how", ["contents", "address", "result"])
+def test_link_unfolds_a_study(page, address, how):
+    rest = page.find_element("css selector", "#study-folded details.rest")
+    hidden = page.find_element("id", "result-folded-met_d")
+    assert rest.get_attribute("open") is None
+    assert not hidden.is_displayed()
+    if how == "contents":
+        page.find_element("css selector", ".contents a[href='#study-folded']").click()
+    else:
+        page.execute_script(f"location.hash = '{'study-folded' if how == 'address' else hidden.get_attribute('id')}'")
+    target = hidden if how == "result" else page.find_element("id", "study-folded")
+    _wait_until(page, hidden.is_displayed)
+    _wait_until(page, lambda: 0 <= page.execute_script("return arguments[0].getBoundingClientRect().top", target) < 900)
+
+
+def test_all_is_printed(page):
+    page.execute_script("dispatchEvent(new Event('beforeprint'))")
+    closed = "return document.querySelectorAll('main details:not([open])').length"
+    assert page.execute_script(closed) == 0
+    page.execute_script("dispatchEvent(new Event('afterprint'))")
+    assert page.execute_script(closed) > 1
+
+
+def test_display_begins_with_all_candidates_beside_the_method(page, views):
+    assert page.find_element("id", "method").get_attribute("value") == "puppi"
+    weights = views[0].methods["puppi"]["weights"]
+    assert _discs(page)[0] == len(weights)
+    assert _discs(page, "x2")[0] == sum(weight > 0 for weight in weights)
+    before, ranges = [[-5, 5], [-5, 5]], "const all = document.getElementById('display')._fullLayout; return"
+    ranges += " [all.xaxis.range, all.xaxis2.range]"
+    assert page.execute_script(ranges) == before
+    drag = import_module("selenium.webdriver").ActionChains(page)
+    plane = page.find_element("css selector", "#display .draglayer .x2y2 .nsewdrag")
+    drag.move_to_element(plane).click_and_hold().move_by_offset(60, 50).release().perform()
+    _wait_until(page, lambda: page.execute_script(ranges) != before)
+    left, right = page.execute_script(ranges)
+    assert left == right
+
+
+def test_method_decides_what_is_drawn(page, views):
+    _view(page, "plane")
+    _choose(page, "method", "none")
     n_all, area_all = _discs(page)
     assert n_all > 1000
     _choose(page, "method", "puppi")
@@ -127,14 +209,12 @@ def test_method_decides_what_is_drawn(page):
     assert area_puppi < area_all / 2
     assert n_perfect < n_all / 2
     assert area_perfect < area_all / 2
-    weights = page.execute_script(
-        "return JSON.parse(document.getElementById('events').textContent).events[0].methods.puppi.weights"
-    )
-    assert n_puppi == sum(weight > 0 for weight in weights)
+    assert n_puppi == sum(weight > 0 for weight in views[0].methods["puppi"]["weights"])
     assert page.find_element("id", "display-title").text.endswith("perfect weights")
 
 
 def test_axes_stay_when_the_method_changes(page):
+    _view(page, "plane")
     ranges = "const it = document.getElementById('display')._fullLayout; return [it.xaxis.range, it.yaxis.range]"
     before = page.execute_script(ranges)
     _choose(page, "method", "perfect")
@@ -170,12 +250,29 @@ def test_table_sorts_by_click_and_by_key(page):
     assert heading.get_attribute("aria-sort") is None
 
 
+def test_old_browser_says_what_it_lacks(browser, address):
+    lack = {"source": "delete globalThis.DecompressionStream"}
+    script = browser.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", lack)
+    try:
+        browser.get("about:blank")
+        browser.get(address)
+        sentence = browser.find_element("id", "display-missing")
+        _wait_until(browser, sentence.is_displayed)
+        assert "DecompressionStream" in sentence.text
+        assert not browser.find_element("id", "controls").is_displayed()
+    finally:
+        browser.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", script)
+
+
 @pytest.mark.parametrize("view", ["plane", "lego"])
 def test_page_fits_a_phone(page, view):
     _screen(page, 360, 740)
     page.refresh()
+    _wait_for_display(page)
+    assert not page.find_element("css selector", "input[value=pair]").is_displayed()
+    assert page.find_element("css selector", "input[value=plane]").is_selected()
     _view(page, view)
-    page.execute_script("document.querySelectorAll('details.numbers').forEach((one) => (one.open = true))")
+    page.execute_script("document.querySelectorAll('main details').forEach((one) => (one.open = true))")
     assert page.execute_script("return document.documentElement.scrollWidth") == 360
     assert page.execute_script("return document.querySelector('#study-recoil .scroll').scrollWidth") > 360
     menu = page.find_element("css selector", ".contents")

@@ -150,6 +150,17 @@ def test_own_samples_are_files_or_processes(file):
         own_plan(["nowhere.parquet"], n=7)
 
 
+def test_a_partner_belongs_to_one_file(file, tmp_path):
+    (sample,) = own_plan([str(file)], n=7, paired=file)
+    assert sample.source.has_pairs
+    short = tmp_path / "short.parquet"
+    write(short, toy_events(3, 20))
+    with pytest.raises(InvalidEventsError, match=f"has {N} events, .* has 3"):
+        own_plan([str(file)], n=7, paired=short)
+    with pytest.raises(SettingsError, match="belongs to one file"):
+        own_plan(["qcd"], n=7, paired=file)
+
+
 def test_titles_say_the_pileup():
     assert title_of("zll-jets", "140") == "Z(ℓℓ) + jets, pileup 140"
     assert title_of("qcd", "0") == "QCD jets, no pileup"

@@ -91,6 +91,13 @@ def test_widths_improvement_and_gap_are_what_was_put_in():
     assert table.rows["total"]["gap"].value == pytest.approx(0.5, abs=2e-3)
     # The same draws and the same noise: what is common cancels.
     assert table.rows["total"]["improvement"].error < 0.1 * table.rows["total"]["resolution"].error / 0.04
+    # As common noise does from the ratio of two widths in a bin, which by themselves are known to a few percent.
+    profile = numbers(study, "mjj_matched_profile")
+    for width, relative in zip(*(profile.statistics[name]["total"] for name in ("resolution", "ratio")), strict=True):
+        if np.isfinite(relative.value):
+            assert relative.value == pytest.approx(0.6, abs=0.02)
+            assert relative.error < 0.3 * width.error / width.value
+    assert {one.value for one in profile.statistics["ratio"]["puppi:best"] if np.isfinite(one.value)} == {1.0}
     assert "improvement" not in table.rows["puppi:best"]
     assert "gap" not in table.rows["perfect"]
 

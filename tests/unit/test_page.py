@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
+import hashlib
 import io
 import json
 import re
@@ -24,6 +27,7 @@ from helpers import toy_events
 
 NAN = Estimate(np.nan, np.nan, np.nan, np.nan)
 NASTY = '<script>alert("x")</script> & "quotes"'
+GZIP = base64.b64encode(b"\x1f\x8b\x08").decode()
 VOID = {"meta", "img", "input", "br", "link"}
 
 
@@ -87,6 +91,15 @@ def elements(page, tmp_path):
     return Elements(render(page, tmp_path))
 
 
+def unpacked(script):
+    return gzip.decompress(base64.b64decode(script)).decode()
+
+
+def shown(found):
+    """Return what the interactive display draws."""
+    return json.loads(unpacked(next(script for script in found.scripts if script.startswith(GZIP))))
+
+
 @pytest.fixture(scope="module")
 def view():
     event = toy_events(1, 200)
@@ -144,8 +157,7 @@ def test_text_stays_text(tmp_path, view):
     assert text.count("<script") == text.count("</script>")
     found = Elements(text)
     assert NASTY in found.text
-    (data,) = [script for script in found.scripts if script.startswith("{")]
-    assert json.loads(data)["events"][0]["title"] == NASTY
+    assert shown(found)["events"][0]["title"] == NASTY
 
 
 def test_page_needs_nothing_from_elsewhere(tmp_path, view):
@@ -163,10 +175,72 @@ def test_page_needs_nothing_from_elsewhere(tmp_path, view):
     (policy,) = found.all("meta", **{"http-equiv": "Content-Security-Policy"})
     assert policy["content"].startswith("default-src 'none'")
     assert "http" not in policy["content"]
-    ours = "".join(script for script in found.scripts if "plotly.js v" not in script)
+    ours = "".join(script for script in found.scripts if not script.startswith(GZIP))
     assert len(ours) > 1000
     for fetched in ("http:", "https:", "url(", "@import", "import(", "fetch("):
         assert fetched not in ours
+
+
+def test_page_runs_its_own_scripts_only(tmp_path, view):
+    found = elements(Page("T", events=(view,)), tmp_path)
+    _, (events, plotly), code = found.scripts[0], found.scripts[2:4], [found.scripts[1], found.scripts[4]]
+    assert "plotly.js v" in unpacked(plotly)
+    assert len(events) < len(unpacked(events))
+    (policy,) = found.all("meta", **{"http-equiv": "Content-Security-Policy"})
+    (allowed,) = re.findall(r"script-src ([^;]*)", policy["content"])
+    digests = [hashlib.sha256(script.encode()).digest() for script in (*code, unpacked(plotly))]
+    assert sorted(allowed.split()) == sorted(f"'sha256-{base64.b64encode(one).decode()}'" for one in digests)
+
+
+def test_display_begins_with_the_method_of_the_headline(tmp_path, view):
+    methods = view.methods
+    some = [("none", "total", "half", "perfect"), ("none", "half", "perfect"), ("none", "perfect"), ("none",)]
+    views = tuple(replace(view, methods={name: methods[name] for name in names}) for names in some)
+    events = shown(elements(Page("T", events=views), tmp_path))["events"]
+    assert [event["first"] for event in events] == ["total", "half", "none", "none"]
+
+
+def test_later_studies_are_folded_to_their_first_figure(tmp_path):
+    results = [(replace(NUMBERS, name=f"a{n}"), replace(PROFILE, name=f"b{n}")) for n in range(4)]
+    studies = [Study(f"s{n}", f"S{n}", "", some) for n, some in enumerate(results)]
+    studies[3] = replace(studies[3], results=results[3][:1])
+    figures = {result.name: png() for some in results for result in some}
+    page = Page("T", studies=tuple(studies), figures=figures)
+    found = elements(page, tmp_path)
+    assert [("open" in given) for given in found.all("details", **{"class": "rest"})] == [True, True, False]
+    assert found.text.count("All figures and tables of this study (2 figures, 2 tables)") == 3
+    # In order: figures, what is folded and tables.
+    order = [given.get("class", tag) for tag, given in found.found if tag in ("img", "details", "table")]
+    unfolded = ["img", "sortable", "rest", "img", "numbers", "sortable"]
+    folded = ["img", "numbers", "sortable", "rest", "img", "numbers", "sortable"]
+    assert order == ["contents", *unfolded, *unfolded, *folded, "img", "numbers", "sortable"]
+
+
+def test_methods_are_called_by_their_names_in_texts_too(tmp_path):
+    words = "above puppi:best"
+    numbers = replace(NUMBERS, title=words, headings={"width": words}, remark=words)
+    study = Study("s", words, words, (numbers, replace(numbers, name="second")))
+    text = render(Page(words, (words,), (Headline(words, words, "", words, words),), (study,)), tmp_path)
+    assert "puppi:best" not in text
+    assert text.count("above PUPPI (best tune)") > 10
+
+
+def test_figures_get_a_palette_where_that_is_smaller(tmp_path):
+    rng = np.random.default_rng(1)
+    shades = rng.integers(0, 255, (40, 3), dtype=np.uint8)[rng.integers(0, 40, (60, 80))]
+    colours = np.dstack([shades, np.full((60, 80), 255, np.uint8)])
+    colours[:20, :, 3] = 0  # see-through: the page shows white
+    buffer = io.BytesIO()
+    Image.fromarray(colours).save(buffer, "PNG")
+    (image,) = elements(Page("T", figures={"p": buffer.getvalue()}, picture="p"), tmp_path).all("img")
+    data = base64.b64decode(image["src"].partition(",")[2])
+    assert len(data) < len(buffer.getvalue()) / 2
+    seen = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
+    assert np.all(seen[:20] == 255)
+    np.testing.assert_array_equal(seen[20:], shades[20:])
+    tiny = png(1, 1)
+    (image,) = elements(Page("T", figures={"p": tiny}, picture="p"), tmp_path).all("img")
+    assert len(base64.b64decode(image["src"].partition(",")[2])) <= len(tiny)
 
 
 def test_tables_hold_the_numbers():

@@ -71,6 +71,7 @@ def test_components_have_the_boson_for_axis():
     assert row["parallel"].value == pytest.approx(0.0, abs=1e-9)
     assert row["response"].value == pytest.approx(1.0)
     assert "improvement_perpendicular" not in row
+    assert "ratio" not in recoil_profile(records, "boson_pt", PT_EDGES, replicas=5).statistics
 
 
 def test_profile_sorts_crossings_into_its_bins_and_agrees_with_the_table_where_one_bin_holds_all():
@@ -78,9 +79,13 @@ def test_profile_sorts_crossings_into_its_bins_and_agrees_with_the_table_where_o
     whole = recoil_profile(records, "boson_pt", (30.0, 150.0), replicas=20)
     assert whole.reference == "puppi:best"
     numbers = recoil_numbers(records, replicas=20).rows
-    for name, by_method in whole.statistics.items():
-        for method, (estimate,) in by_method.items():
+    for name in ("perpendicular", "parallel", "response"):
+        for method, (estimate,) in whole.statistics[name].items():
             assert estimate == numbers[method][name]
+    for method, (relative,) in whole.statistics["ratio"].items():
+        improvement = numbers[method]["improvement_perpendicular"]
+        assert relative.value == pytest.approx(1 - improvement.value)
+        assert relative.error == pytest.approx(improvement.error)
     fine = recoil_profile(records, "boson_pt", (*PT_EDGES, 1000.0), replicas=5)
     pt = np.asarray(records.truth.boson.pt)
     assert fine.sizes == tuple(np.histogram(pt, (*PT_EDGES, 1000.0))[0])

@@ -11,10 +11,11 @@ from matplotlib.patches import Circle
 import hardscatter as hs
 from hardscatter.metrics import observe_all, summarise
 from hardscatter.metrics.definitions import DEFINITIONS
+from hardscatter.metrics.differential import TITLES
 from hardscatter.report.display import draw_event
 from hardscatter.report.responses import draw_jet_responses
 from hardscatter.report.style import COLOURS, LABELS, colour, figure_style, label
-from hardscatter.report.tables import _TITLES, plain_lines, resolution_tables
+from hardscatter.report.tables import plain_lines, resolution_tables
 from helpers import toy_events
 
 mpl.use("agg")
@@ -77,7 +78,7 @@ def test_tables_show_value_and_error_with_the_same_digits():
 def test_every_quantity_has_a_title():
     for definition in DEFINITIONS.values():
         quantities = {f"{study.name}.{quantity}" for study in definition.jets for quantity in study.quantities}
-        assert quantities | {definition.met.name} <= set(_TITLES)
+        assert quantities | {definition.met.name} <= set(TITLES)
 
 
 def test_the_talks_table_ranks_by_delta_and_shows_the_improvement():

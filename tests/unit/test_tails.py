@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from hardscatter.metrics.records import Records
-from hardscatter.metrics.tails import effective_number, tail_numbers, tails_study
+from hardscatter.metrics.tails import tail_numbers, tails_study
 
 
 def jets(rows):
@@ -104,12 +104,6 @@ def test_generator_weights_count_and_are_used_only_where_they_leave_enough():
     assert not any("weighted" in table.name for table in tails_study({"qcd": flat}, replicas=5).results)
     equal = records_of([[]] * n, [[]] * n, weight=np.full(n, 3.0))
     assert not any("weighted" in table.name for table in tails_study({"equal": equal}, replicas=5).results)
-
-
-def test_effective_number():
-    assert effective_number(np.full(7, 0.3)) == pytest.approx(7.0)
-    assert effective_number(np.array([1.0, 0.0, 0.0])) == 1.0
-    assert effective_number(np.zeros(0)) == 0.0
 
 
 @pytest.mark.parametrize("n", [0, 1])

@@ -30,6 +30,9 @@ Question = Callable[[], Study]
 ANOMALIES = {"zprime": "Z′ → tt̄", "wprime": "W′ → dijets", "soft": "soft unclustered"}
 """Signals of the anomaly search, by sample."""
 
+_LEAST_SPREAD = 50
+"""Vertices between the emptiest and the fullest twentieth of a sample whose dependence on pileup is shown."""
+
 _ANOMALY_SAMPLES = ("qcd", "qcd-0", "qcd-flat", *ANOMALIES, *(f"{name}-0" for name in ANOMALIES))
 
 
@@ -122,12 +125,20 @@ def _own(records: Records, replicas: int) -> dict[str, Question]:
             ),
         ),
         "differential": (bool(truth & {"jets", "met"}), lambda: differential_study(ttbar=records, replicas=replicas)),
-        "vertices": ({"n_vertices", "met"} <= truth, lambda: vertices_study(records, replicas=replicas)),
+        "vertices": (_many_pileups(records), lambda: vertices_study(records, replicas=replicas)),
         "tails": ({"jets", "met"} <= truth, lambda: tails_study({"own": records}, replicas=replicas)),
         "flow": ("flow_eta" in recorded, lambda: flow_study(records, replicas=replicas)),
         "weights": ("spectrum" in recorded, lambda: weights_study(records, replicas=replicas)),
     }
     return {name: question for name, (can, question) in everything.items() if can}
+
+
+def _many_pileups(records: Records) -> bool:
+    """Tell whether the crossings differ enough in pileup to show what depends on it."""
+    if "n_vertices" not in records.truth.fields or not len(records):
+        return False
+    low, high = np.quantile(np.asarray(records.truth.n_vertices), (0.05, 0.95))
+    return bool(high - low > _LEAST_SPREAD)
 
 
 def _renamed(question: Question, name: str, title: str) -> Study:

@@ -13,6 +13,7 @@ from hardscatter.campaign.samples import Enriched, FromFile, Sample, Simulated
 from hardscatter.errors import SettingsError
 from hardscatter.generate import iterate_hepmc
 from hardscatter.io import count
+from hardscatter.metrics.evaluation import check_pairs
 from hardscatter.metrics.records import Extra
 from hardscatter.simulation import Settings
 
@@ -107,7 +108,7 @@ def full_plan(
 
     return (
         sample("ttbar", "ttbar-semileptonic", 1200, extras=("flow", "weights"), also=LEARNED),
-        sample("zprime", "zprime-tt", 800, extras=CONSTITUENTS),
+        sample("zprime", "zprime-tt", 2000, extras=CONSTITUENTS),
         sample("qcd", "qcd", 2400, extras=CONSTITUENTS),
         sample("zll", "zll-jets", 1600, methods=hard),
         sample("zll-flat", "zll-jets", 1600, pileup=FLAT, methods=hard),
@@ -141,15 +142,33 @@ def own_plan(
     seed: int = SEED,
     card: str = DEFAULT_CARD,
     n_minbias: int = N_MINBIAS,
+    paired: Path | None = None,
     particle_flow: str | None = None,
 ) -> tuple[Sample, ...]:
     """Return samples of a user: files with truth, or processes to simulate.
 
+    Parameters
+    ----------
+    given
+        Files, and names of processes or ``.cmnd`` files.
+    n
+        Crossings of each, at most.
+    pileup, seed, card, n_minbias
+        As of `hardscatter.simulate`, for processes.
+    paired
+        File of the same hard collisions without pileup, if one file is given.
+    particle_flow
+        As of `hardscatter.iterate`, for files.
+
     Raises
     ------
     HardscatterError
-        If a file cannot be read, or two samples would get the same name.
+        If a file cannot be read or does not fit its partner, or two samples would get the same name.
     """
+    if paired is not None:
+        if len(given) != 1 or Path(given[0]).suffix in ("", ".cmnd"):
+            raise SettingsError("a partner without pileup belongs to one file: give one sample, a file, with it.")
+        check_pairs(given[0], paired)
     settings: Settings = {"pileup": pileup, "seed": seed, "card": card, "n_minbias": n_minbias}
     extras: tuple[Extra, ...] = ("flow", "weights")
     samples: list[Sample] = []
@@ -161,7 +180,7 @@ def own_plan(
             made = Sample(path.stem, title_of(word, pileup), source, extras)
         else:
             count(path)
-            made = Sample(path.stem, path.name, FromFile(path, n, particle_flow), extras)
+            made = Sample(path.stem, path.name, FromFile(path, n, particle_flow, paired), extras)
         if made.name in {other.name for other in samples}:
             raise SettingsError(f"two samples are called '{made.name}': give each once, or rename a file.")
         samples.append(made)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from importlib import import_module
 from typing import Any
 
@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from hardscatter.errors import MissingExtraError, MissingFieldError, SettingsError
+from hardscatter.metrics.crossings import VERTICES_EDGES, measured_met, vertices
 from hardscatter.metrics.records import FAT_ETA_MAX, N_CONSTITUENTS, N_FAT_JETS, Records
-from hardscatter.metrics.resolution import CMS_REFERENCE, REFERENCE
-from hardscatter.metrics.statistics import Estimate, Sample, resamplings
-from hardscatter.metrics.studies import NO_PILEUP, Numbers, Profile, Result, Study
+from hardscatter.metrics.statistics import LEAST_ENTRIES, Estimate, Sample, bounded, draws, estimate, estimates, ratio
+from hardscatter.metrics.studies import NO_PILEUP, PUPPIS, Numbers, Profile, Result, Study, reference_of
 
 CROWDED, EMPTY, FLAT = "140", "0", "flat"
 """Samples by their pileup: at its mean, without any, and flat over a wide range."""
@@ -30,10 +30,7 @@ CROWDED, EMPTY, FLAT = "140", "0", "flat"
 LEAST_TRAINING = 40
 """Crossings; from fewer nothing is learned, and scores are NaN."""
 
-# Fewer crossings have no number worth the name.
-_LEAST = 4
-
-# Separates scores that are zero to the last bit from their logarithm.
+# Separates scores that are zero to the last bit from their logarithm, and variances from what rounding leaves.
 _TINY = 1e-12
 
 
@@ -54,7 +51,7 @@ class AnomalySettings:
     batch: int = 64
     kept: float = 0.05
     """The part of QCD at the mean pileup that a trigger on the score keeps."""
-    vertices: tuple[float, ...] = (0.0, 20.0, 40.0, 60.0, 80.0, 100.0, 120.0, 140.0)
+    vertices: tuple[float, ...] = VERTICES_EDGES
     """Edges of the bins in the number of vertices."""
     replicas: int = 400
     seed: int = 1
@@ -116,12 +113,12 @@ def features(view: ak.Array, settings: AnomalySettings = AnomalySettings()) -> N
     ring = np.digitize(distance, settings.rings)
     counted = view.jets.pt[view.jets.pt > settings.jet_pt_min]
     n_jets, ht = (np.asarray(ak.to_numpy(f(counted, axis=1)), dtype=np.float64)[:, None] for f in (ak.num, ak.sum))
-    met = np.hypot(*(np.asarray(ak.to_numpy(view.met[axis]), dtype=np.float64) for axis in ("px", "py")))[:, None]
+    met = np.hypot(*measured_met(view).T)[:, None]
     columns = (
-        _ratio(pt, leading), _ratio(mass, pt), tau21, tau32,
+        _part(pt, leading), _part(mass, pt), tau21, tau32,
         *((share * (ring == place)).sum(axis=-1) for place in range(len(settings.rings))),
         (share**2).sum(axis=-1), (share * distance).sum(axis=-1),
-        np.log1p(n_jets), np.log1p(_ratio(ht, leading)), _ratio(met, met + ht),
+        np.log1p(n_jets), np.log1p(_part(ht, leading)), _part(met, met + ht),
     )  # fmt: skip
     return np.concatenate(columns, axis=1)
 
@@ -196,7 +193,7 @@ def area(
     array
         (replicas,), in [0, 1]; NaN with fewer than four crossings of either, or without scores.
     """
-    if min(len(background), len(signal)) < _LEAST or np.isnan(background).any() or np.isnan(signal).any():
+    if min(len(background), len(signal)) < LEAST_ENTRIES or np.isnan(background).any() or np.isnan(signal).any():
         return np.full(len(background_counts), np.nan)
     order = np.argsort(background, kind="stable")
     drawn = np.cumsum(np.pad(background_counts[:, order], ((0, 0), (1, 0))), axis=1)
@@ -213,7 +210,7 @@ def slope(
     cov(values, n)/var(n), per vertex; NaN with fewer than four crossings or where all have as many vertices.
     """
     _, variance, covariance = _moments(n_vertices, values, counts)
-    return _quotient(covariance, variance)
+    return ratio(covariance, variance)
 
 
 def anomaly_study(
@@ -333,12 +330,12 @@ def _separation(
             signal = detector.scores(views[method])
             drawn_signal = _drawn(signal.shape[1], settings, 2 + place)
             areas[name][method] = area(detector.background.mean(axis=0), signal.mean(axis=0), drawn, drawn_signal)
-            rows[method][name] = _estimate(areas[name][method])
+            rows[method][name] = estimate(areas[name][method])
             each = [
                 area(*pair, drawn[:1], drawn_signal[:1])[0] for pair in zip(detector.background, signal, strict=True)
             ]
             spreads[method].append(float(np.std(each, ddof=1)) if len(each) > 1 else math.nan)
-        rows[method]["momentum"] = _estimate(_rank_correlation(detector, drawn))
+        rows[method]["momentum"] = estimate(_rank_correlation(detector, drawn))
         known = [spread for spread in spreads[method] if math.isfinite(spread)]
         rows[method]["trainings"] = Estimate(float(np.mean(known)) if known else math.nan, *(math.nan,) * 3)
     return rows, areas
@@ -346,13 +343,13 @@ def _separation(
 
 def _differences(areas: _Areas, qcd: Records) -> list[Result]:
     """Return areas less that of PUPPI, replica by replica, so that what the same crossings have in common cancels."""
-    reference = next((name for name in (REFERENCE, CMS_REFERENCE) if name in qcd.views), None)
+    reference = reference_of(qcd.views)
     compared = {name: by_method for name, by_method in areas.items() if reference in by_method}
-    if reference is None or not compared:
+    if reference not in PUPPIS.values() or not compared:
         return []
     rows = {
         method: {
-            name: _estimate(found[method] - found[reference]) for name, found in compared.items() if method in found
+            name: estimate(found[method] - found[reference]) for name, found in compared.items() if method in found
         }
         for method in qcd.views
         if method != reference
@@ -370,11 +367,11 @@ def _dependence(
     detectors: Mapping[str, _Detector], records: Records, settings: AnomalySettings
 ) -> tuple[dict[str, dict[str, Estimate]], list[Result]]:
     """Return each method's slope on the number of vertices, and the profiles of the score and of a trigger's rate."""
-    n_vertices = np.asarray(ak.to_numpy(records.truth.n_vertices), dtype=np.float64)
+    n_vertices = vertices(records.truth)
     inside = np.digitize(n_vertices, settings.vertices)[:, None] == np.arange(1, len(settings.vertices))
     sizes = inside.sum(axis=0)
     drawn = _drawn(len(records), settings, 1)
-    entries = np.where(sizes < _LEAST, 0, drawn @ inside)  # too few are none
+    entries = np.where(sizes < LEAST_ENTRIES, 0, drawn @ inside)  # too few are none
     rows, shifts, rates = {}, {}, {}
     for method, detector in detectors.items():
         if method not in records.views:
@@ -384,14 +381,14 @@ def _dependence(
         mean, variance, _ = _moments(_log(reference), _log(reference), drawn_reference)
         sigma = np.sqrt(variance)
         values = detector.scores(records.views[method]).mean(axis=0)
-        rows[method] = {"slope": _estimate(10 * _quotient(slope(_log(values), n_vertices, drawn), sigma))}
-        level = _quotient(drawn @ (inside * _log(values)[:, None]), entries)
-        shifts[method] = _estimates(_quotient(level - mean[:, None], sigma[:, None]))
+        rows[method] = {"slope": estimate(10 * ratio(slope(_log(values), n_vertices, drawn), sigma))}
+        level = ratio(drawn @ (inside * _log(values)[:, None]), entries)
+        shifts[method] = estimates(ratio(level - mean[:, None], sigma[:, None]))
         cuts = _cuts(reference, drawn_reference, 1 - settings.kept)
-        rate = _quotient((drawn * (values > cuts[:, None])) @ inside, entries)
+        rate = ratio((drawn * (values > cuts[:, None])) @ inside, entries)
         rate = np.where(np.isfinite(cuts)[:, None], rate, np.nan)
-        rates[method] = tuple(map(_bounded, _estimates(rate), sizes.tolist()))
-    common = records.sample, "number of vertices", settings.vertices
+        rates[method] = tuple(map(bounded, estimates(rate), sizes.tolist()))
+    common = records.sample, "reconstructed vertices", settings.vertices
     shift, kept = "(⟨log score⟩ − mean at the mean pileup) / σ", "part of QCD above the cut"
     title = f"QCD above the cut that keeps {100 * settings.kept:g} % at the mean pileup"
     return rows, [
@@ -444,19 +441,19 @@ def _fingerprints(truth: ak.Array) -> list[tuple[float, ...]]:
 
 def _drawn(n: int, settings: AnomalySettings, sample: int) -> NDArray[np.int64]:
     """Return how often each crossing counts: once, then as each replica drew it; samples are drawn independently."""
-    replicas = resamplings(n, settings.replicas, settings.seed + sample) if n else ()
-    return np.stack([np.ones(n, dtype=np.int64), *replicas])
+    return draws(n, settings.replicas, settings.seed + sample)
 
 
 def _moments(
     x: NDArray[np.float64], y: NDArray[np.float64], counts: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], ...]:
     """Return mean and variance of `x` and its covariance with `y`, by replica; NaN with fewer than four crossings."""
-    if len(x) < _LEAST:
+    if len(x) < LEAST_ENTRIES:
         return (np.full(len(counts), np.nan),) * 3
     about_x, about_y, n = x - x.mean(), y - y.mean(), counts.sum(axis=1)
     mean_x, mean_y, square, product = (counts @ z / n for z in (about_x, about_y, about_x**2, about_x * about_y))
-    return x.mean() + mean_x, np.maximum(square - mean_x**2, 0.0), product - mean_x * mean_y
+    variance = square - mean_x**2
+    return x.mean() + mean_x, np.where(variance > _TINY, variance, 0.0), product - mean_x * mean_y
 
 
 def _rank_correlation(detector: _Detector, counts: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -464,30 +461,14 @@ def _rank_correlation(detector: _Detector, counts: NDArray[np.int64]) -> NDArray
     score, leading = rankdata(detector.background.mean(axis=0)), rankdata(detector.leading)
     _, of_score, covariance = _moments(score, leading, counts)
     _, of_leading, _ = _moments(leading, leading, counts)
-    return _quotient(covariance, np.sqrt(of_score * of_leading))
+    return ratio(covariance, np.sqrt(of_score * of_leading))
 
 
 def _cuts(values: NDArray[np.float64], counts: NDArray[np.int64], q: float) -> NDArray[np.float64]:
-    if len(values) < _LEAST:
+    if len(values) < LEAST_ENTRIES:
         return np.full(len(counts), np.nan)
     sample = Sample(values, np.arange(len(values)))
     return np.array([sample.quantiles(drawn, (q,))[0] for drawn in counts])
-
-
-def _bounded(rate: Estimate, n: int) -> Estimate:
-    """Give a rate of 0 or 1, which no replica may change, its one-sided 68 % bound: 0.32^(1/n) from the edge."""
-    if rate.value not in (0.0, 1.0) or n == 0:
-        return rate
-    room = max(1 - (1 - 0.6827) ** (1 / n), rate.error if math.isfinite(rate.error) else 0.0)
-    return replace(rate, error=room, low=max(rate.value - room, 0.0), high=min(rate.value + room, 1.0))
-
-
-def _estimate(values: NDArray[np.float64]) -> Estimate:
-    return Estimate.from_replicas(float(values[0]), values[1:])
-
-
-def _estimates(values: NDArray[np.float64]) -> tuple[Estimate, ...]:
-    return tuple(map(_estimate, values.T))
 
 
 def _log(score: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -501,11 +482,6 @@ def _padded(values: ak.Array, n: int) -> NDArray[np.float64]:
     return np.nan_to_num(np.asarray(ak.to_numpy(filled), dtype=np.float64).reshape(len(values), n))
 
 
-def _ratio(over: NDArray[np.float64], under: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return a ratio of things that are not negative; 0 of nothing."""
-    return np.where(under > 0, over / np.where(under > 0, under, 1.0), 0.0)
-
-
-def _quotient(over: NDArray[Any], under: NDArray[Any]) -> NDArray[np.float64]:
-    """Return a ratio; NaN where there is nothing to divide by."""
-    return np.where(under > _TINY, over / np.where(under > _TINY, under, 1.0), np.nan)
+def _part(of: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the ratio of things that are not negative; 0 of nothing."""
+    return np.nan_to_num(ratio(of, whole))

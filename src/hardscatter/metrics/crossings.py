@@ -8,6 +8,9 @@ from numpy.typing import NDArray
 
 from hardscatter.metrics.records import Records
 
+VERTICES_EDGES = (0.0, 20.0, 40.0, 60.0, 80.0, 100.0, 120.0, 150.0)
+"""Of bins in the number of vertices, of which about 0.65 are reconstructed for each collision."""
+
 
 def generator_weights(records: Records) -> NDArray[np.float64]:
     """Return the generator's weight of each crossing; 1 if the truth does not say."""

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hardscatter.metrics.calibration import LEAST_CROSSINGS
+from hardscatter.metrics.crossings import VERTICES_EDGES, vertices
 from hardscatter.metrics.definitions import DESIGN, TALK, Definition, JetStudy, Quantity
 from hardscatter.metrics.observations import JetObservations, Observations, observe_records
 from hardscatter.metrics.records import Records
@@ -28,8 +29,8 @@ from hardscatter.metrics.resolution import (
     differences,
     summarise,
 )
-from hardscatter.metrics.statistics import Estimate
-from hardscatter.metrics.studies import Numbers, Profile, Result, Study
+from hardscatter.metrics.statistics import UNKNOWN, Estimate
+from hardscatter.metrics.studies import PUPPIS, Numbers, Profile, Result, Study, reference_of
 
 JetVariable = Literal["pt", "eta", "n_vertices"]
 MetVariable = Literal["met", "n_vertices"]
@@ -45,8 +46,6 @@ FAT_PT_EDGES = (300.0, 400.0, 500.0, 600.0, 700.0, 800.0, 900.0, 1200.0)
 """GeV, of true AK8 jets."""
 MET_EDGES = (0.0, 20.0, 40.0, 60.0, 80.0, 100.0, 150.0, 250.0)
 """GeV, of true missing momentum."""
-VERTICES_EDGES = (0.0, 20.0, 40.0, 60.0, 80.0, 100.0, 120.0, 150.0)
-"""About 0.65 vertices are reconstructed for each collision."""
 
 SUPERVISED = "supervised"
 LABEL_FREE = ("total:paper", "total")
@@ -54,18 +53,18 @@ LABEL_FREE = ("total:paper", "total")
 TITLES = {
     "ak4_central.pt": "AK4 jet pt, |eta| < 2.5",
     "ak4_forward.pt": "AK4 jet pt, 2.5 < |eta| < 4.7",
-    "ak8.pt": "AK8 jet pt",
-    "ak8.mass": "AK8 jet mass",
-    "ak8.tau32": "AK8 jet τ32",
-    "met": "Missing momentum",
-    "ht": "H_T of AK4 jets",
-    "talk_ak4.pt": "AK4 jet pt, the talk's definition",
-    "talk_ak8.pt": "AK8 jet pt, the talk's definition",
-    "talk_ak8.mass": "AK8 jet mass, the talk's definition",
-    "talk_ak8.tau32": "AK8 jet τ32, the talk's definition",
-    "talk_met": "Missing momentum, the talk's definition",
+    "ak8.pt": "AK8 jet pt, |eta| < 2.5",
+    "ak8.mass": "AK8 jet mass, |eta| < 2.5",
+    "ak8.tau32": "AK8 jet τ32, reco − truth, |eta| < 2.5",
+    "met": "missing momentum, x and y",
+    "ht": "H_T of AK4 jets, pt > 30 GeV, |eta| < 2.5",
+    "talk_ak4.pt": "AK4 jet pt, pt > 15 GeV, |eta| < 4",
+    "talk_ak8.pt": "AK8 jet pt, 500 < pt < 1500 GeV, |eta| < 4",
+    "talk_ak8.mass": "AK8 jet mass, 500 < pt < 1500 GeV, |eta| < 4",
+    "talk_ak8.tau32": "AK8 jet τ32, reco − truth, 500 < pt < 1500 GeV, |eta| < 4",
+    "talk_met": "missing momentum, relative to the true one",
 }
-"""Of the quantities of `DESIGN` and `TALK`."""
+"""What the quantities of `DESIGN` and `TALK` are called, with the cuts that tell them apart."""
 
 # Columns of the inclusive tables in their order.
 _HEADINGS = {
@@ -89,9 +88,8 @@ _VARIABLES = {
     "met": "true missing momentum [GeV]",
     "n_vertices": "reconstructed vertices",
 }
-_AGAINST = {"pt": "pt", "eta": "|eta|", "met": "true missing momentum", "n_vertices": "vertices"}
+_AGAINST = {"pt": "true pt", "eta": "|eta|", "met": "true missing momentum", "n_vertices": "vertices"}
 _QUANTITIES: dict[Quantity, str] = {"pt": "pt", "mass": "mass", "tau32": "τ32"}
-_UNKNOWN = Estimate(math.nan, math.nan, math.nan, math.nan)
 
 
 def inclusive_study(
@@ -399,7 +397,7 @@ def _of_jets(truth: ak.Array, seen: Observations, study: JetStudy, variable: Jet
         return None
     jets = seen.jets[study.name]
     if variable == "n_vertices":
-        values = np.asarray(truth.n_vertices, dtype=np.float64)[jets.event]
+        values = vertices(truth)[jets.event]
     else:
         values = jets.truth_pt if variable == "pt" else np.abs(jets.truth_eta)
     true = {"pt": jets.truth_pt, "mass": jets.mass_response, "tau32": jets.truth_tau32}[study.quantities[0]]
@@ -423,7 +421,7 @@ def _of_crossings(truth: ak.Array, seen: Observations, variable: MetVariable) ->
     if seen.truth_met is None or (variable == "n_vertices" and variable not in truth.fields):
         return None
     if variable == "n_vertices":
-        return np.asarray(truth.n_vertices, dtype=np.float64)
+        return vertices(truth)
     return np.asarray(np.hypot(*seen.truth_met.T))
 
 
@@ -455,8 +453,8 @@ def _profile(
         summarise(seen, replicas=replicas, seed=seed) if len(np.unique(event)) >= LEAST_CROSSINGS else None
         for seen, event in zip(bins, entries, strict=True)
     ]
-    reference = next((method for method in (REFERENCE, CMS_REFERENCE) if method in methods), None)
-    told = [statistic for statistic in headings if statistic != "ratio" or reference is not None]
+    reference = reference_of(methods)
+    told = [statistic for statistic in headings if statistic != "ratio" or reference in PUPPIS.values()]
     return Profile(
         name=name,
         title=title,
@@ -472,7 +470,7 @@ def _profile(
         },
         headings={statistic: headings[statistic] for statistic in told},
         sizes=tuple(len(event) for event in entries),
-        reference=reference or next(iter(methods), ""),
+        reference=reference,
         n_events=len(records),
     )
 
@@ -486,13 +484,11 @@ def _entries(seen: Observations) -> NDArray[np.int64]:
     return np.flatnonzero(np.isfinite(seen.truth_met).all(axis=1))
 
 
-def _estimate(
-    table: ResolutionTable | None, method: str, quantity: str, statistic: str, reference: str | None
-) -> Estimate:
+def _estimate(table: ResolutionTable | None, method: str, quantity: str, statistic: str, reference: str) -> Estimate:
     found = {} if table is None else table.estimates.get(method, {}).get(quantity, {})
     if statistic != "ratio":
-        return found.get(statistic, _UNKNOWN)
-    improvement = found.get("improvement" if reference == REFERENCE else "improvement_cms", _UNKNOWN)
+        return found.get(statistic, UNKNOWN)
+    improvement = found.get("improvement" if reference == REFERENCE else "improvement_cms", UNKNOWN)
     return Estimate(1 - improvement.value, improvement.error, 1 - improvement.high, 1 - improvement.low)
 
 
@@ -501,9 +497,11 @@ def _numbers(table: ResolutionTable, quantity: str, definition: Definition, samp
     study = next((study for study in definition.jets if quantity.startswith(f"{study.name}.")), None)
     jets = f"true jets above {study.truth_pt_min:g} GeV in " if study is not None else "of "
     unit = " [GeV]" if quantity == DESIGN.met.name else ""
+    title = TITLES.get(quantity, quantity)
+    talk = " By the definitions of the talk on TOTAL." if definition == TALK else ""
     return Numbers(
         f"{name}_{quantity.replace('.', '_')}",
-        TITLES.get(quantity, quantity),
+        title[0].upper() + title[1:],
         sample,
         {
             statistic: heading + (unit if statistic in _GEV else "")
@@ -512,7 +510,7 @@ def _numbers(table: ResolutionTable, quantity: str, definition: Definition, samp
         },
         rows,
         table.n_events,
-        f"{table.sizes[quantity]} {jets}{table.n_events} crossings.",
+        f"{table.sizes[quantity]} {jets}{table.n_events} crossings.{talk}",
     )
 
 

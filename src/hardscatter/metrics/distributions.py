@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 
 from hardscatter.events import flat
 from hardscatter.metrics.calibration import LEAST_CROSSINGS
+from hardscatter.metrics.crossings import met_residuals
 from hardscatter.metrics.definitions import DESIGN, LEPTON_DISTANCE, Definition, JetStudy, MetStudy, Quantity
 from hardscatter.metrics.matching import near_any
 from hardscatter.metrics.observations import observe_view
 from hardscatter.metrics.records import Records
 from hardscatter.metrics.resolution import PERFECT
-from hardscatter.metrics.statistics import Estimate, resamplings
-from hardscatter.metrics.studies import NO_PILEUP, Distance, Distribution, Study
+from hardscatter.metrics.statistics import UNKNOWN, Estimate, bounded, draws, estimates, ratio
+from hardscatter.metrics.studies import NO_PILEUP, Distance, Distribution, Study, limit_of
 
 Values = Callable[[ak.Array, ak.Array], ak.Array]
 """Gives a quantity's values of each crossing, jagged, from a view and the truth."""
@@ -135,11 +136,11 @@ def distribution(
     -------
     Distribution
         Shares are in [0, 1], NaN where fewer than `LEAST_CROSSINGS` crossings have entries; distances then as well.
-        The error of an empty bin is the 68 % upper limit on its share.
+        The error of an empty bin is the 68 % upper limit on its share, and of one that holds all the lower limit.
     """
     n_events = len(records)
     entries = {method: _entries(values(view, records.truth)) for method, view in records.views.items()}
-    reference = next((method for method in (NO_PILEUP, PERFECT) if method in entries), next(iter(entries), ""))
+    reference = limit_of(entries)
     told = {method: len(np.unique(event)) >= LEAST_CROSSINGS for method, (_, event) in entries.items()}
     return Distribution(
         name=name,
@@ -196,9 +197,7 @@ def missing_momentum_residuals(view: ak.Array, truth: ak.Array) -> ak.Array:
     """Return measured − true missing momentum, GeV, x and y of each crossing."""
     if "met" not in truth.fields:
         return ak.Array(np.zeros((len(truth), 0)))
-    true = truth.met.pt * np.cos(truth.met.phi), truth.met.pt * np.sin(truth.met.phi)
-    measured = view.met.px, view.met.py
-    return ak.Array(np.stack([np.asarray(a - b) for a, b in zip(measured, true, strict=True)], axis=1))
+    return ak.Array(met_residuals(truth, view))
 
 
 _OF_RESPONSES = (
@@ -263,21 +262,15 @@ def _shares(
     seed: int,
 ) -> dict[str, tuple[Estimate, ...]]:
     """Return Σ entries of the bin / Σ entries, drawn again with the crossings."""
-    counts = {method: _counts(*entries[method], edges, n_events) for method in entries if told[method]}
-    drawn: dict[str, list[NDArray[np.float64]]] = {method: [] for method in counts}
-    for times in resamplings(n_events, replicas, seed) if counts else ():
-        for method, by_crossing in counts.items():
-            drawn[method].append(_normalised(times @ by_crossing))
-    unknown = (Estimate(math.nan, math.nan, math.nan, math.nan),) * (len(edges) - 1)
-    return {
-        method: tuple(
-            _share(value, spread, len(entries[method][0]))
-            for value, spread in zip(_normalised(counts[method].sum(axis=0)), np.transpose(drawn[method]), strict=True)
-        )
-        if method in counts
-        else unknown
-        for method in entries
-    }
+    counts = draws(n_events, replicas, seed)
+    shares = {}
+    for method, (value, event) in entries.items():
+        shares[method] = (UNKNOWN,) * (len(edges) - 1)
+        if told[method]:
+            drawn = counts @ _counts(value, event, edges, n_events)
+            parts = ratio(drawn, drawn.sum(axis=1, keepdims=True))[:, :-1]  # without what lies outside
+            shares[method] = tuple(bounded(part, len(value)) for part in estimates(parts))
+    return shares
 
 
 def _counts(
@@ -289,20 +282,6 @@ def _counts(
     place = np.where((place >= 0) & (place < n_bins), place, n_bins)
     cells = np.bincount(event * (n_bins + 1) + place, minlength=n_events * (n_bins + 1))
     return cells.reshape(n_events, n_bins + 1).astype(np.float64)
-
-
-def _normalised(counts: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the share of all entries in each bin, the one outside left out; NaN without entries."""
-    total = counts.sum()
-    return counts[:-1] / total if total > 0 else np.full(len(counts) - 1, np.nan)
-
-
-def _share(value: float, replicas: NDArray[np.float64], n_entries: int) -> Estimate:
-    """Return the share with its error; of an empty bin, whose replicas are all 0, the limit 1 − 0.32^(1/n)."""
-    if value == 0.0:
-        limit = 1 - (1 - 0.6827) ** (1 / n_entries)
-        return Estimate(0.0, limit, 0.0, limit)
-    return Estimate.from_replicas(float(value), replicas)
 
 
 def _distance(method: _Entries, reference: _Entries, n_events: int, seed: int) -> Distance:

@@ -72,7 +72,7 @@ def evaluate(
     chosen = by_name([names] if isinstance(names, str) else names or [])
     partners = None
     if paired is not None:
-        _check_pairs(path, paired)
+        check_pairs(path, paired)
         partners = iterate(paired, step, entries, particle_flow=particle_flow)
     seen: list[dict[str, Observations]] = []
     against: list[dict[str, Observations]] = []
@@ -104,7 +104,14 @@ def weights_of(events: Events, name: str) -> ak.Array:
     return events.weights[name] if stored else mitigate(events, name)
 
 
-def _check_pairs(path: str | os.PathLike[str], paired: str | os.PathLike[str]) -> None:
+def check_pairs(path: str | os.PathLike[str], paired: str | os.PathLike[str]) -> None:
+    """Make sure that two files hold as many events.
+
+    Raises
+    ------
+    InvalidEventsError
+        If they do not.
+    """
     here, there = count(path), count(paired)
     if here != there:
         raise InvalidEventsError(

@@ -10,13 +10,13 @@ import awkward as ak
 import numpy as np
 from numpy.typing import NDArray
 
-from hardscatter.errors import SettingsError
 from hardscatter.geometry.angles import delta_phi
-from hardscatter.metrics.dijets import estimates, generator_weights, leading_pair, pair_mass, ratio, reference_of
+from hardscatter.metrics.crossings import generator_weights
+from hardscatter.metrics.dijets import leading_pair, pair_mass
 from hardscatter.metrics.records import Records
 from hardscatter.metrics.resolution import CMS_REFERENCE, PERFECT, REFERENCE
-from hardscatter.metrics.statistics import LEAST_REPLICAS, Estimate, resamplings
-from hardscatter.metrics.studies import NO_PILEUP, Distribution, Numbers, Profile, Result, Study
+from hardscatter.metrics.statistics import Estimate, bounded, draws, effective_number, estimate, estimates, ratio
+from hardscatter.metrics.studies import PUPPIS, Distribution, Numbers, Profile, Result, Study, limit_of, reference_of
 
 SYSTEMATICS = (0.0, 0.02, 0.05)
 """Relative uncertainties of the background in the single-bin counting."""
@@ -214,8 +214,6 @@ def invisible_study(
     SettingsError
         If there are too few replicas.
     """
-    if replicas < LEAST_REPLICAS:
-        raise SettingsError(f"{replicas} bootstrap replicas give no error: take at least {LEAST_REPLICAS}.")
     methods = [name for name in signal.views if name in background.views]
     processes = (
         _Process(signal, normalisation.signal, methods, selection),
@@ -228,8 +226,7 @@ def invisible_study(
         return [_measured(drawn[0].of(method), drawn[1].of(method), n_bins, acceptances) for method in methods]
 
     columns = len(_COLUMNS) + _ROC_POINTS
-    draws = _draws(processes, replicas, seed)
-    values = np.array([measured(drawn) for drawn in draws], dtype=np.float64)
+    values = np.array([measured(drawn) for drawn in _draws(processes, replicas, seed)], dtype=np.float64)
     values = values.reshape(len(values), len(methods), columns)
     numbers = {name: dict(zip(methods, values[:, :, i].T, strict=True)) for i, name in enumerate(_COLUMNS)}
     sample = f"{signal.sample}; {background.sample}"
@@ -284,7 +281,7 @@ class _Process:
             method: np.log(np.stack([chosen.missing, chosen.mass], axis=1)) for method, chosen in self.selected.items()
         }
 
-    def drawn(self, counts: NDArray[np.int64] | int) -> _Drawn:
+    def drawn(self, counts: NDArray[np.int64] | int = 1) -> _Drawn:
         """Return the sample with each crossing drawn so often, normalised to what is expected."""
         weight = self.weight * counts
         total = weight.sum()
@@ -293,7 +290,7 @@ class _Process:
     def sizes(self, method: str) -> dict[str, float]:
         """Return how many crossings were selected, and how many without weights would tell as much."""
         weight = self.weight[self.selected[method].place]
-        return {"crossings": len(weight), "effective": _effective(weight)}
+        return {"crossings": len(weight), "effective": effective_number(weight)}
 
 
 @dataclass(frozen=True)
@@ -332,31 +329,23 @@ class _Chosen:
         return float(self.part(half)[1].sum()) / before if before > 0 else 0.0
 
 
-def _effective(weight: NDArray[np.float64]) -> float:
-    squares = weight @ weight
-    return float(weight.sum() ** 2 / squares) if squares > 0 else 0.0
-
-
 def _draws(processes: tuple[_Process, _Process], replicas: int, seed: int) -> Iterator[tuple[_Drawn, _Drawn]]:
-    """Yield both samples as they are, then redrawn, each with its own draws."""
+    """Yield both samples as they are, then redrawn, each with its own draws; not redrawn where one is empty."""
     signal, background = processes
-    yield signal.drawn(1), background.drawn(1)
-    if not len(signal.records) or not len(background.records):
-        return
-    redrawn = (resamplings(len(process.records), replicas, seed + k) for k, process in enumerate(processes))
-    for signal_counts, background_counts in zip(*redrawn, strict=True):
+    counts = (draws(len(process.records), replicas, seed + k) for k, process in enumerate(processes))
+    for signal_counts, background_counts in zip(*counts, strict=False):
         yield signal.drawn(signal_counts), background.drawn(background_counts)
 
 
 def _bins_for(processes: tuple[_Process, _Process], methods: list[str]) -> int:
     """Return how many bins all methods can afford: the same for all, so that none gains by finer ones."""
-    sizes = [_effective(processes[1].weight[processes[1].selected[method].place]) for method in methods]
+    sizes = [processes[1].sizes(method)["effective"] for method in methods]
     return int(np.clip(min(sizes, default=0.0) // LEAST_BACKGROUND, 1, LARGEST_BINS))
 
 
 def _acceptances(signal: _Process, methods: list[str]) -> NDArray[np.float64]:
     """Return the edges in signal acceptance of the ROC, up to nearly what the least accepting method selects."""
-    drawn = signal.drawn(1)
+    drawn = signal.drawn()
     accepted = [drawn.of(method).accepted(half) for method in methods for half in (0, 1)]
     highest = 0.95 * min(accepted, default=0.0)
     return np.linspace(0.0, highest if highest > 0 else 1.0, _ROC_POINTS + 1)
@@ -462,13 +451,14 @@ def _tables(
         f"{branching}. Selected crossings, weights allowed for: {min(sizes[0]):.0f} to {max(sizes[0]):.0f} of signal, "
         f"{min(sizes[1]):.0f} to {max(sizes[1]):.0f} of background."
     )
+    bins = f"{n_bins} bins of the score" if n_bins > 1 else "all scores in one bin"
     gains = {
         "gain": f"gain over {REFERENCE}",
         "gain_cms": f"gain over {CMS_REFERENCE}",
         "share": f"share of the gain of perfect weights over {REFERENCE}",
         "share_cms": f"share of their gain over {CMS_REFERENCE}",
     }
-    binned = {m: {"significance": estimates(z), **_gains(numbers["binned"], m)} for m, z in numbers["binned"].items()}
+    binned = {m: {"significance": estimate(z), **_gains(numbers["binned"], m)} for m, z in numbers["binned"].items()}
     counting: dict[str, dict[str, Estimate]] = {}
     headings = {}
     for epsilon in SYSTEMATICS:
@@ -477,14 +467,14 @@ def _tables(
         headings[f"{name}_gain"] = f"gain over {REFERENCE}"
         for method, z in numbers[name].items():
             gain = {f"{name}_{key}": value for key, value in _gains(numbers[name], method).items() if key == "gain"}
-            counting.setdefault(method, {}).update({name: estimates(z)} | gain)
+            counting.setdefault(method, {}).update({name: estimate(z)} | gain)
     yields = {
-        method: {name: estimates(numbers[name][method]) for name in ("signal", "background")} for method in methods
+        method: {name: estimate(numbers[name][method]) for name in ("signal", "background")} for method in methods
     }
     about: dict[str, Any] = {"sample": sample, "n_events": n_events}
     return [
         Numbers(
-            name="invisible_significance", title=f"Significance of H → invisible, {n_bins} bins of the score",
+            name="invisible_significance", title=f"Significance of H → invisible, {bins}",
             headings={"significance": "√Σ S²/B", **gains}, rows=binned, remark=remark, **about,
         ),
         Numbers(
@@ -503,13 +493,13 @@ def _gains(significance: dict[str, NDArray[np.float64]], method: str) -> dict[st
     """Return what a method gains over PUPPI, and what part of that perfect weights gain; nothing against itself."""
     row = {}
     here = significance[method]
-    for suffix, name in (("", REFERENCE), ("_cms", CMS_REFERENCE)):
+    for suffix, name in PUPPIS.items():
         if name not in significance or name == method:
             continue
         base = significance[name]
-        row[f"gain{suffix}"] = estimates(ratio(here, base) - 1)
+        row[f"gain{suffix}"] = estimate(ratio(here, base) - 1)
         if PERFECT in significance and method != PERFECT:
-            row[f"share{suffix}"] = estimates(ratio(here - base, significance[PERFECT] - base))
+            row[f"share{suffix}"] = estimate(ratio(here - base, significance[PERFECT] - base))
     return row
 
 
@@ -529,12 +519,7 @@ def _roc(
         sample=sample,
         variable="signal acceptance",
         edges=tuple(acceptances.tolist()),
-        statistics={
-            "background": {
-                method: tuple(estimates(values[:, i, k]) for k in range(len(acceptances) - 1))
-                for i, method in enumerate(methods)
-            }
-        },
+        statistics={"background": {method: estimates(values[:, i]) for i, method in enumerate(methods)}},
         headings={"background": "background acceptance"},
         sizes=(len(signal.selected[reference].place) if methods else 0,) * (len(acceptances) - 1),
         reference=reference,
@@ -555,13 +540,13 @@ def _distribution(
             np.bincount(cells[method], weight[kept.place], len(edges) + 1) for method, kept in process.selected.items()
         ]
 
-    draws = resamplings(n_events, replicas, seed) if n_events else ()
-    sums = np.array([spectra(process.weight), *(spectra(process.weight * counts) for counts in draws)])
+    sums = np.array([spectra(process.weight * counts) for counts in draws(n_events, replicas, seed)])
     sums = sums.reshape(len(sums), len(methods), len(edges) + 1)
     # The first and the last lie outside the edges.
     inside = ratio(sums, sums.sum(axis=2, keepdims=True))[:, :, 1:-1]
     shares = {
-        method: tuple(estimates(inside[:, i, k]) for k in range(len(edges) - 1)) for i, method in enumerate(methods)
+        method: tuple(bounded(part, process.sizes(method)["effective"]) for part in estimates(inside[:, i]))
+        for i, method in enumerate(methods)
     }
     return Distribution(
         name=f"invisible_{feature}_{role}",
@@ -571,7 +556,7 @@ def _distribution(
         edges=tuple(edges.tolist()),
         shares=shares,
         entries={method: len(process.selected[method].place) for method in methods},
-        reference=next((name for name in (NO_PILEUP, PERFECT, *methods) if name in methods), ""),
+        reference=limit_of(methods),
         distances={},
         n_events=n_events,
     )

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hardscatter.errors import MissingFieldError
-from hardscatter.metrics.crossings import measured_met, transverse, vertices
+from hardscatter.metrics.crossings import VERTICES_EDGES, measured_met, transverse, vertices
 from hardscatter.metrics.records import Records
 from hardscatter.metrics.statistics import LEAST_ENTRIES, draws, estimate, estimates, ratio
 from hardscatter.metrics.studies import PUPPIS, Numbers, Profile, Result, Study, reference_of
@@ -21,7 +21,6 @@ Variable = Literal["boson_pt", "n_vertices"]
 
 PT_EDGES = (30.0, 40.0, 50.0, 65.0, 90.0, 150.0)
 """GeV, of the bins in the boson's pt."""
-VERTEX_EDGES = (0.0, 20.0, 40.0, 60.0, 80.0, 100.0, 120.0, 140.0)
 
 HEADINGS = {
     "perpendicular": "σ(u⊥) / response [GeV]",
@@ -30,7 +29,7 @@ HEADINGS = {
 }
 
 _TITLES = {"boson_pt": "Recoil against the Z boson's pt", "n_vertices": "Recoil against the number of vertices"}
-_VARIABLES = {"boson_pt": "boson pt [GeV]", "n_vertices": "number of vertices"}
+_VARIABLES = {"boson_pt": "boson pt [GeV]", "n_vertices": "reconstructed vertices"}
 
 # Statistics of one drawing, in this order.
 _STATISTICS = ("perpendicular", "parallel", "response", "met")
@@ -171,7 +170,7 @@ def recoil_study(
     profile = partial(recoil_profile, selection=selection, replicas=replicas, seed=seed)
     results: list[Result] = [numbers(by_pt), profile(by_pt, "boson_pt", PT_EDGES)]
     if by_vertices is not None:
-        results.append(profile(by_vertices, "n_vertices", VERTEX_EDGES))
+        results.append(profile(by_vertices, "n_vertices", VERTICES_EDGES))
     return Study(
         name="recoil",
         title="Recoil against Z → ℓℓ",

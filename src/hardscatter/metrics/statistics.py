@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -127,7 +128,7 @@ def bounded(share: Estimate, n: float) -> Estimate:
     return replace(share, error=room, low=max(share.value - room, 0.0), high=min(share.value + room, 1.0))
 
 
-def ratio(numerator: NDArray[np.float64], denominator: NDArray[np.float64]) -> NDArray[np.float64]:
+def ratio(numerator: NDArray[Any], denominator: NDArray[Any]) -> NDArray[np.float64]:
     """Return numerator/denominator, broadcast; NaN where the denominator is not above 0."""
     numerator, denominator = np.broadcast_arrays(numerator, denominator)
     quotient = np.divide(numerator, denominator, out=np.full(numerator.shape, np.nan), where=denominator > 0)

@@ -5,44 +5,49 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeGuard
 
 from hardscatter.metrics.resolution import CMS_REFERENCE, PERFECT, REFERENCE
 from hardscatter.metrics.statistics import Estimate
 from hardscatter.metrics.studies import NO_PILEUP, Numbers, Study
 from hardscatter.report.page import Headline
-from hardscatter.report.style import label
+from hardscatter.report.style import FAVOURITE, label
 from hardscatter.report.tables import with_error
-
-FAVOURITE = "total"
-"""Whose numbers are told, if it took part; else those of the last method that is no reference."""
 
 _NOT_TOLD = (REFERENCE, CMS_REFERENCE, "puppi", "none", PERFECT, NO_PILEUP)
 
 
 @dataclass(frozen=True)
 class _Pick:
-    """A number of a table: how its result's name ends, its column, and the column that it is compared by."""
+    """A number of a table."""
 
-    ending: str
+    table: str
+    """What its name contains, as a whole word."""
+    home: str
+    """The study that it is best taken from."""
     column: str
+    tuned: str
+    """The column with the same against PUPPI tuned for the detector."""
     title: str
-    tuned: str = ""
-    """The same against PUPPI tuned for the detector."""
     published: str = ""
     """What TOTAL's authors found."""
 
 
 _PICKS = (
-    _Pick("talk_ak4_pt", "improvement_cms", "Jet pt, better than PUPPI by", "improvement", "talk: about 20 %"),
-    _Pick("talk_met", "improvement_cms", "Missing momentum, better than PUPPI by", "improvement", "talk: about 20 %"),
-    _Pick("talk_ak8_mass", "improvement_cms", "AK8 jet mass, better than PUPPI by", "improvement", "talk: about 30 %"),
-    _Pick("talk_ak8_tau32", "improvement_cms", "τ32, better than PUPPI by", "improvement", "talk: up to about 30 %"),
-    _Pick("mjj_matched", "improvement_cms", "Dijet mass in vector-boson fusion, better than PUPPI by", "improvement",
-          "talk: more than 10 %"),
-    _Pick("recoil", "improvement_perpendicular_cms", "Recoil of Z → ℓℓ, perpendicular, better than PUPPI by",
-          "improvement_perpendicular"),
-    _Pick("invisible_significance", "gain_cms", "Significance of H → invisible, more than with PUPPI by", "gain",
-          "talk: about 15 %"),
+    _Pick("talk_ak4_pt", "resolution_ttbar", "improvement_cms", "improvement", "jet pt, better than PUPPI by",
+          "talk: about 20 %"),
+    _Pick("talk_met", "resolution_ttbar", "improvement_cms", "improvement", "missing momentum, better than PUPPI by",
+          "talk: about 20 %"),
+    _Pick("talk_ak8_mass", "resolution_zprime", "improvement_cms", "improvement", "AK8 jet mass, better than PUPPI by",
+          "talk: about 30 %"),
+    _Pick("talk_ak8_tau32", "resolution_zprime", "improvement_cms", "improvement", "τ32, better than PUPPI by",
+          "talk: up to about 30 %"),
+    _Pick("mjj_matched", "dijets", "improvement_cms", "improvement",
+          "dijet mass in vector-boson fusion, better than PUPPI by", "talk: more than 10 %"),
+    _Pick("recoil", "recoil", "improvement_perpendicular_cms", "improvement_perpendicular",
+          "recoil of Z → ℓℓ, perpendicular, better than PUPPI by"),
+    _Pick("invisible_significance", "invisible", "gain_cms", "gain",
+          "significance of H → invisible, more than with PUPPI by", "talk: about 15 %"),
 )  # fmt: skip
 
 
@@ -50,17 +55,10 @@ def headlines_of(studies: Sequence[Study]) -> tuple[Headline, ...]:
     """Return the headline numbers that the studies hold, in percent, with what they are to be set against.
 
     They compare with PUPPI as CMS tuned it, as the talk did; the same against PUPPI tuned for the detector stands
-    beside it. The same table of another sample comes later and is not told again.
+    beside it. Where several samples tell a number, that of the talk's is taken, or else the best known one.
     """
-    found: dict[str, Headline] = {}
-    for pick in _PICKS:
-        for study in studies:
-            for result in study.results:
-                if isinstance(result, Numbers) and result.name.endswith(pick.ending) and pick.ending not in found:
-                    headline = _headline(pick, result, study)
-                    if headline is not None:
-                        found[pick.ending] = headline
-    return tuple(found.values())
+    headlines = (_best_known(pick, studies) for pick in _PICKS)
+    return tuple(headline for headline in headlines if headline is not None)
 
 
 def summary_of(headlines: Sequence[Headline], n_events: int) -> tuple[str, ...]:
@@ -75,11 +73,19 @@ def summary_of(headlines: Sequence[Headline], n_events: int) -> tuple[str, ...]:
     )  # fmt: skip
 
 
-def _headline(pick: _Pick, numbers: Numbers, study: Study) -> Headline | None:
+def _best_known(pick: _Pick, studies: Sequence[Study]) -> Headline | None:
+    found = []
+    for study in studies:
+        for result in study.results:
+            if isinstance(result, Numbers) and f"{pick.table}_" in f"{result.name}_":
+                value = result.rows.get(told(result.rows), {}).get(pick.column)
+                if _known(value):
+                    found.append((study.name != pick.home, value.error, _headline(pick, result, study, value)))
+    return min(found, key=lambda one: one[:2])[2] if found else None
+
+
+def _headline(pick: _Pick, numbers: Numbers, study: Study, value: Estimate) -> Headline:
     method = told(numbers.rows)
-    value = numbers.rows.get(method, {}).get(pick.column)
-    if value is None or not math.isfinite(value.value):
-        return None
     tuned = numbers.rows[method].get(pick.tuned)
     limit = numbers.rows.get(PERFECT, {}).get(pick.column)
     comparisons = [
@@ -88,8 +94,7 @@ def _headline(pick: _Pick, numbers: Numbers, study: Study) -> Headline | None:
         pick.published,
     ]
     return Headline(
-        f"{label(method)}: {pick.title[0].lower() + pick.title[1:] if pick.title[1].islower() else pick.title}",
-        _percent(value), "%", "; ".join(filter(None, comparisons)),
+        f"{label(method)}: {pick.title}", _percent(value), "%", "; ".join(filter(None, comparisons)),
         f"{numbers.sample}, {numbers.n_events} crossings", study.name,
     )  # fmt: skip
 
@@ -100,10 +105,9 @@ def told(methods: Iterable[str]) -> str:
     return FAVOURITE if FAVOURITE in others else next(reversed(others), "")
 
 
-def _known(estimate: Estimate | None) -> bool:
-    return estimate is not None and math.isfinite(estimate.value)
+def _known(estimate: Estimate | None) -> TypeGuard[Estimate]:
+    return estimate is not None and math.isfinite(estimate.value) and math.isfinite(estimate.error)
 
 
-def _percent(estimate: Estimate | None) -> Estimate:
-    assert estimate is not None  # asked for where it is known only
+def _percent(estimate: Estimate) -> Estimate:
     return Estimate(*(100 * number for number in (estimate.value, estimate.error, estimate.low, estimate.high)))

@@ -33,11 +33,8 @@ from hardscatter.metrics.studies import Distribution, Numbers, Profile, Result, 
 from hardscatter.report.display import ETA_MAX
 from hardscatter.report.event_view import JET_RADIUS, KINDS, PT_MIN, WEIGHT_UNIT, EventView
 from hardscatter.report.first_light import JET_PT_MIN
-from hardscatter.report.style import label, named
+from hardscatter.report.style import FAVOURITE, label, named
 from hardscatter.report.tables import with_error
-
-FAVOURITE = "total"
-"""The method that the display begins with if a crossing has it; else the last one that is not the limit."""
 
 _ASSETS = Path(__file__).parent / "page"
 _LINE = 80
@@ -47,7 +44,7 @@ _FOLDERS = (".", "figures", "numbers")
 _UNFOLDED = 2
 """So many studies show all of their results from the beginning, the others their first."""
 _COLOURS = 128
-"""Of a figure's palette."""
+"""Of a figure's palette: only continuous colour scales, which the figures of no result have, show steps with it."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +126,7 @@ def render(page: Page, beside: Path) -> str:
         loader=FileSystemLoader(_ASSETS), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
-    environment.filters |= {"typeset": typeset, "named": named, "plain": _plain}
+    environment.filters |= {"typeset": typeset, "named": named, "plain": _plain, "value": _value}
     environment.tests |= {"leaf": _is_leaf, "records": _is_records, "short": _is_short}
     figures, tables = count(1), count(1)
     plotly = _plotly() if page.events else ""
@@ -239,7 +236,7 @@ def _section(
 
     A folded study shows its first figure, without the table.
     """
-    results = []
+    results: list[dict[str, Any]] = []
     for place, result in enumerate(study.results):
         image = _image(page.figures[result.name]) if result.name in page.figures else None
         results.append({
@@ -266,7 +263,7 @@ def _image(source: bytes | Path) -> dict[str, Any]:
 
 
 def _with_palette(image: Image.Image) -> bytes:
-    """Return the PNG in few colours: a third of the size, and of a figure the eye sees no difference."""
+    """Return the PNG in few colours: a third of a figure's size."""
     opaque = Image.new("RGBA", image.size, "white")  # as the page shows it
     opaque.alpha_composite(image.convert("RGBA"))
     few = opaque.convert("RGB").quantize(_COLOURS, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
@@ -407,6 +404,11 @@ def _bin(low: float, high: float) -> Cell:
 def _minus(text: str) -> str:
     """Write minus signs as such; exponents keep theirs."""
     return re.sub(r"(?<![\w.])-(?=\d)", "−", text)
+
+
+def _value(value: float | str) -> str:
+    """Return what rows are sorted by; more digits would tell nothing and fill the page."""
+    return value if isinstance(value, str) else f"{value:.6g}"
 
 
 def _number(value: int) -> str:

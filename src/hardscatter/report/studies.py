@@ -310,7 +310,7 @@ def _with_distance(name: str, distance: Distance | None, quantity: str) -> str:
 
 
 def _two_digits(value: float) -> str:
-    return f"{value:#.2g}".rstrip(".")
+    return f"{value:.0f}" if value >= 100 else f"{value:#.2g}".rstrip(".")
 
 
 # Panels.
@@ -654,7 +654,8 @@ def _off_scale(curve: _Curve) -> NDArray[np.bool_]:
     size, reach = np.nan_to_num(np.abs(curve.value)), np.nan_to_num(np.fmax(np.abs(curve.low), np.abs(curve.high)))
     order = np.argsort(-size)
     beyond = np.zeros(len(size), dtype=bool)
-    for few in range(1, max(int(np.isfinite(curve.value).sum()) // 4, 1) + 1):
+    known = int(np.isfinite(curve.value).sum())
+    for few in range(1, max(known // 4, int(known > 2)) + 1):  # of two, none is the odd one
         rest = reach[order[few:]].max(initial=0.0)
         if rest > 0 and size[order[few - 1]] > _OFF_SCALE * rest:
             beyond[order[:few]] = True

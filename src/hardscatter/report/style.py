@@ -39,6 +39,9 @@ COLOURS = {
     "perfect": "#000000",
     NO_PILEUP: "#00868b",
 }
+FAVOURITE = "total"
+"""The method whose numbers are told and whose weights are shown first, if it took part."""
+
 _OTHERS = ("#bd1f01", "#656364", "#86c8dd", "#578dff", "#c91f16")
 
 LABELS = {

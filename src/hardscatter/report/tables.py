@@ -10,22 +10,9 @@ from rich.table import Table
 
 from hardscatter.io.inspection import Inspection
 from hardscatter.metrics import Estimate, ResolutionTable
+from hardscatter.metrics.differential import TITLES
 from hardscatter.pileup import Entry
 
-_TITLES = {
-    "ak4_central.pt": "AK4 jet pt, |eta| < 2.5",
-    "ak4_forward.pt": "AK4 jet pt, 2.5 < |eta| < 4.7",
-    "ak8.pt": "AK8 jet pt, |eta| < 2.5",
-    "ak8.mass": "AK8 jet mass, |eta| < 2.5",
-    "ak8.tau32": "AK8 jet τ32, reco − truth, |eta| < 2.5",
-    "met": "missing momentum, x and y",
-    "ht": "H_T of AK4 jets, pt > 30 GeV, |eta| < 2.5",
-    "talk_ak4.pt": "AK4 jet pt, pt > 15 GeV, |eta| < 4",
-    "talk_ak8.pt": "AK8 jet pt, 500 < pt < 1500 GeV, |eta| < 4",
-    "talk_ak8.mass": "AK8 jet mass, 500 < pt < 1500 GeV, |eta| < 4",
-    "talk_ak8.tau32": "AK8 jet τ32, reco − truth, 500 < pt < 1500 GeV, |eta| < 4",
-    "talk_met": "missing momentum, relative to the true one",
-}
 _HEADINGS = {
     "median": "median",
     "delta": "δ",
@@ -81,7 +68,7 @@ def resolution_tables(
         order = "resolution" if "resolution" in statistics else "delta"
         what = "crossings" if quantity.endswith(("met", "ht")) else "truth jets"
         shown = Table(
-            title=f"{_TITLES.get(quantity, quantity)} ({size} {what})",
+            title=f"{TITLES.get(quantity, quantity)} ({size} {what})",
             title_justify="left",
             header_style="bold",
             box=SIMPLE_HEAD,

@@ -1,15 +1,24 @@
 "use strict";
 
 // The event display: one crossing under one method's weights, in the plane of eta and phi or as a lego plot.
-(() => {
-  const { events, kinds, classes, weightUnit, etaMax, jetRadius, jetPtMin } =
-    JSON.parse(document.getElementById("events").textContent);
+(async () => {
+  if (!("DecompressionStream" in window)) {
+    document.getElementById("display-missing").hidden = false;
+    return;
+  }
+  const { events, kinds, classes, weightUnit, etaMax, jetRadius, jetPtMin } = JSON.parse(await unpacked("events"));
+  const plotly = document.createElement("script");
+  plotly.textContent = await unpacked("plotly");
+  document.head.append(plotly);
+
   const [display, says, title, eventSelect, methodSelect] =
     ["display", "display-says", "display-title", "event", "method"].map((id) => document.getElementById(id));
   const TOWER = 0.2, N_ETA = Math.round((2 * etaMax) / TOWER), N_PHI = 32, TOWER_PHI = (2 * Math.PI) / N_PHI;
   const LOWEST = 0.2; // GeV: towers below it are left out
   const LABELLED = 12; // the hardest jets have their pt written beside them
-  const BUTTONS = { plane: ["toImage", "zoomIn2d", "zoomOut2d", "resetScale2d"], lego: ["toImage", "resetCameraDefault3d"] };
+  const FLAT = ["toImage", "zoomIn2d", "zoomOut2d", "resetScale2d"];
+  const BUTTONS = { plane: FLAT, pair: FLAT, lego: ["toImage", "resetCameraDefault3d"] };
+  const GAP = 0.02; // between the planes of a pair, as a share of the width
   const PI_TICKS = { tickvals: [-Math.PI, -Math.PI / 2, 0, Math.PI / 2, Math.PI], ticktext: ["−π", "−π/2", "0", "π/2", "π"] };
   const PT = "<i>p</i><sub>T</sub>";
 
@@ -55,9 +64,9 @@
     return { x: [...all.flatMap((one) => one.x), null], y: [...all.flatMap((one) => one.y), null] };
   }
 
-  function plane(event, view) {
+  // What is seen in one plane; discs shrink with it, as circles do.
+  function planeTraces(event, view, scale) {
     const candidates = weighted(event, view);
-    const width = display.clientWidth, scale = width / 280; // discs shrink with the screen, as circles do
     const hoverlabel = { align: "left" };
     const discs = kinds.map((name, kind) => {
       const some = candidates.filter((one) => one.kind === kind);
@@ -96,16 +105,34 @@
     }
     traces.push(across(view.met[1], { color: colour("met"), width: 1.8, dash: "dashdot" }, "missing momentum"));
     if (event.truth.met) traces.push(across(event.truth.met[1], { color: colour("truth"), width: 1.4, dash: "dot" }, "true missing momentum"));
+    return traces;
+  }
+
+  // Planes side by side that are zoomed together.
+  function planes(event, views) {
+    const share = (1 - GAP * (views.length - 1)) / views.length, width = share * (display.clientWidth - 60);
     const axis = {
       zeroline: false, gridcolor: colour("faint"), linecolor: colour("muted"), mirror: true, showline: true, ticks: "inside",
+      constrain: "domain",
     };
+    const traces = [], annotations = [], axes = {};
+    views.forEach((view, place) => {
+      const n = place ? place + 1 : "", x = `x${n}`, y = `y${n}`, left = place * (share + GAP);
+      traces.push(...planeTraces(event, view, (width + 60) / 280).map((trace) => ({ ...trace, xaxis: x, yaxis: y })));
+      axes[`xaxis${n}`] = {
+        ...axis, tickvals: [-4, -2, 0, 2, 4], domain: [left, left + share], anchor: y,
+        ...(place ? { matches: "x" } : { range: [-etaMax, etaMax] }),
+      };
+      axes[`yaxis${n}`] = {
+        ...axis, scaleanchor: x, anchor: x, ...PI_TICKS,
+        ...(place ? { matches: "y", showticklabels: false } : { range: [-Math.PI, Math.PI], title: { text: "φ", standoff: 2 } }),
+      };
+      const note = { xref: `${x} domain`, yref: `${y} domain`, showarrow: false };
+      annotations.push({ ...note, text: "η", x: 1, y: 0, yshift: -6, xanchor: "right", yanchor: "top" });
+      if (views.length > 1) annotations.push({ ...note, text: view.label, x: 0, y: 1, yshift: 2, xanchor: "left", yanchor: "bottom" });
+    });
     return [traces, {
-      height: Math.round(0.628 * (width - 60)) + 68, margin: { l: 48, r: 12, t: 28, b: 40 },
-      xaxis: { ...axis, range: [-etaMax, etaMax], tickvals: [-4, -2, 0, 2, 4], constrain: "domain" },
-      annotations: [{
-        text: "η", xref: "x domain", yref: "y domain", x: 1, y: 0, yshift: -6, xanchor: "right", yanchor: "top", showarrow: false,
-      }],
-      yaxis: { ...axis, range: [-Math.PI, Math.PI], title: { text: "φ", standoff: 2 }, scaleanchor: "x", constrain: "domain", ...PI_TICKS },
+      height: Math.round(0.628 * width) + 68, margin: { l: 48, r: 12, t: 28, b: 40 }, annotations, ...axes,
       hovermode: "closest", dragmode: matchMedia("(pointer: coarse)").matches ? false : "zoom",
     }];
   }
@@ -206,7 +233,8 @@
 
   function draw() {
     const event = events[eventSelect.value], view = event.methods[methodSelect.value], how = chosenView();
-    const [traces, layout] = how === "plane" ? plane(event, view) : lego(event, view);
+    const [traces, layout] =
+      how === "lego" ? lego(event, view) : planes(event, how === "pair" ? [event.methods.none, view] : [view]);
     title.textContent = `${event.title}: ${view.label}`;
     says.textContent = describe(event, view);
     display.setAttribute("aria-label", `Event display, ${title.textContent}`);
@@ -221,10 +249,15 @@
 
   // The methods of the chosen crossing; the method stays if the crossing has it.
   function offerMethods() {
-    const before = methodSelect.value;
-    const methods = Object.entries(events[eventSelect.value].methods);
-    methodSelect.replaceChildren(...methods.map(([name, { label }]) => new Option(label, name)));
-    if (before in events[eventSelect.value].methods) methodSelect.value = before;
+    const before = methodSelect.value, { methods, first } = events[eventSelect.value];
+    methodSelect.replaceChildren(...Object.entries(methods).map(([name, { label }]) => new Option(label, name)));
+    methodSelect.value = before in methods ? before : first;
+  }
+
+  // A phone has no room for a pair.
+  const narrow = matchMedia("(max-width: 64rem)");
+  function onePlane() {
+    if (narrow.matches && chosenView() === "pair") document.querySelector("input[value=plane]").checked = true;
   }
 
   eventSelect.addEventListener("change", () => { offerMethods(); draw(); });
@@ -232,10 +265,17 @@
   for (const radio of document.querySelectorAll("input[name=view]")) {
     radio.addEventListener("change", () => { Plotly.purge(display); draw(); });
   }
-  addEventListener("resize", draw);
+  addEventListener("resize", () => { onePlane(); draw(); });
   for (const query of ["print", "(prefers-color-scheme: dark)"]) matchMedia(query).addEventListener("change", draw);
 
   document.getElementById("controls").hidden = title.hidden = false;
   offerMethods();
+  onePlane();
   draw();
+
+  // The text of a script element that holds it compressed, in base64.
+  async function unpacked(id) {
+    const bytes = Uint8Array.from(atob(document.getElementById(id).textContent), (letter) => letter.charCodeAt(0));
+    return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).text();
+  }
 })();

@@ -48,7 +48,7 @@ document.querySelectorAll("main > section").forEach((section) => watcher.observe
 // A link to a study unfolds it, one to what is folded in a study as well: before the browser goes there.
 function reveal(hash) {
   const target = document.getElementById(decodeURIComponent(hash.slice(1)));
-  const rest = target?.closest("details.rest") ?? target?.querySelector("details.rest");
+  const rest = target?.closest("details.rest") ?? target?.querySelector(":scope > details.rest");
   if (!rest || rest.open) return;
   rest.open = true;
   target.scrollIntoView();
