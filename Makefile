@@ -14,7 +14,7 @@ demo: $(READY)
 	@mkdir -p demo_output
 	$(BIN)/hardscatter simulate ttbar-semileptonic demo_output/crossings.parquet -n 10 --pileup 140 --n-minbias 4000 --seed 303 --overwrite
 	$(BIN)/hardscatter mitigate demo_output/crossings.parquet demo_output/mitigated.parquet --method all --overwrite
-	$(BIN)/hardscatter report demo_output/page --sample ttbar-semileptonic -n 100 --n-minbias 4000
+	$(BIN)/hardscatter report demo_output/page --sample ttbar-semileptonic -n 150 --n-minbias 4000
 	@echo "The page: demo_output/page/index.html; weights of every method: demo_output/mitigated.parquet"
 	@if [ -t 1 ]; then (xdg-open demo_output/page/index.html || open demo_output/page/index.html) >/dev/null 2>&1 || true; fi
 

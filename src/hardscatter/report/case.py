@@ -14,7 +14,6 @@ from typing import Any
 
 import awkward as ak
 from matplotlib.figure import Figure
-from PIL import Image
 
 from hardscatter import __version__
 from hardscatter.arena.files import write_json
@@ -35,8 +34,9 @@ from hardscatter.report.studies import draw
 from hardscatter.report.style import label
 from hardscatter.simulation import Progress
 
-_REDUCED = 2
-"""By how much figures on the page are smaller than those beside it, which are for slides."""
+_DPI = 200
+"""Of figures beside the page, which are for slides."""
+_DPI_ON_PAGE = 110
 _PICTURE = "before_and_after"
 _SHOWN = 3
 _FB_PER_MB = 1e12
@@ -136,13 +136,10 @@ class _Drawn:
     def add(self, name: str, figure: Figure) -> None:
         figure.draw_without_rendering()
         figure.set_layout_engine("none")  # the layout stays as it is, and is not found anew for each format
-        written = save(figure, self._folder / f"{name}.png")
-        self.written += written
-        with Image.open(written[0]) as picture:
-            smaller = picture.convert("RGB").reduce(_REDUCED)
         stream = io.BytesIO()
-        smaller.save(stream, format="png")
+        figure.savefig(stream, format="png", dpi=_DPI_ON_PAGE)
         self.on_page[name] = stream.getvalue()
+        self.written += save(figure, self._folder / f"{name}.png", dpi=_DPI)
 
 
 def _provenance(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 import awkward as ak
 import matplotlib.pyplot as plt
@@ -113,8 +114,10 @@ def check(path: str | Path, entry: int, figure: str | Path) -> None:
         raise UnwritableFileError(f"figure '{figure}' cannot be written: its folder cannot be made or written to.")
 
 
-def save(figure: Figure, path: str | Path) -> list[Path]:
+def save(figure: Figure, path: str | Path, dpi: float | Literal["figure"] = "figure") -> list[Path]:
     """Write the figure as PNG and PDF beside each other; return both paths. Figures of that name are replaced.
+
+    `dpi` is that of the PNG, by default the figure's own.
 
     Raises
     ------
@@ -127,7 +130,7 @@ def save(figure: Figure, path: str | Path) -> list[Path]:
         target = stem.with_suffix(suffix)
         aside = stem.with_name(f".{stem.name}.partial{suffix}")
         try:
-            figure.savefig(aside)
+            figure.savefig(aside, dpi=dpi)
             aside.replace(target)
         except OSError as problem:
             raise UnwritableFileError(f"figure {target} cannot be written ({problem.strerror}).") from None
