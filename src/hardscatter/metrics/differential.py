@@ -88,6 +88,8 @@ _VARIABLES = {
     "met": "true missing momentum [GeV]",
     "n_vertices": "reconstructed vertices",
 }
+LEAST_ENTRIES_OF_MANY = 20
+
 _AGAINST = {"pt": "true pt", "eta": "|eta|", "met": "true missing momentum", "n_vertices": "vertices"}
 _QUANTITIES: dict[Quantity, str] = {"pt": "pt", "mass": "mass", "tau32": "τ32"}
 
@@ -108,7 +110,8 @@ def inclusive_study(
     records
         Recorded crossings.
     definitions
-        What to measure: quantities without truth jets or crossings are left out.
+        What to measure. Left out, and found in the study's sizes, are quantities without truth jets or crossings, and
+        those with fewer than `LEAST_ENTRIES_OF_MANY` in a sample ten times as large: it is not made for them.
     name, title
         Of the study; names of its results begin with its name.
     replicas, seed
@@ -129,7 +132,7 @@ def inclusive_study(
             _numbers(table, quantity, definition, records.sample, name)
             for definition, table in tables.items()
             for quantity, size in table.sizes.items()
-            if size
+            if size >= min(LEAST_ENTRIES_OF_MANY, max(len(records) // 10, 1))
         ),
         {
             "replicas": replicas,

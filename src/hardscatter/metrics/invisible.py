@@ -21,8 +21,9 @@ from hardscatter.metrics.studies import PUPPIS, Distribution, Numbers, Profile, 
 SYSTEMATICS = (0.0, 0.02, 0.05)
 """Relative uncertainties of the background in the single-bin counting."""
 
-LEAST_BACKGROUND = 25.0
-"""Effective background events, (Σw)²/Σw², that a bin must hold."""
+LEAST_BACKGROUND = 100.0
+"""Effective background events, (Σw)²/Σw², that a bin must hold: B is then known to 10 %, and S²/B, which is larger on
+average where B fluctuates, is biased by 1 %."""
 
 LEAST_SIGNAL = 0.5
 """Of the selected signal, what a cut must keep: else a systematic would drive it to where no simulated event is left,
