@@ -175,7 +175,7 @@ def test_who_takes_part():
 
 def test_what_was_observed_by_other_code_is_observed_again(monkeypatch):
     before = contestants(["chs"])[0].fingerprint()
-    monkeypatch.setattr(sys.modules["hardscatter.arena.contest"], "_code", lambda: "other code")
+    monkeypatch.setattr(sys.modules["hardscatter.arena.contest"], "code_of", lambda *_: "other code")
     assert contestants(["chs"])[0].fingerprint() != before
 
 

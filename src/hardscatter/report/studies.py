@@ -686,10 +686,11 @@ def _title_over(figure: Figure, axes: Sequence[Axes], title: str, sample: str) -
     """Write the title in a line of its own, and below it what is over all figures."""
     width = figure.get_figwidth()
     simulation_label(axes[0])
-    axes[-1].annotate(
+    words = axes[-1].annotate(
         text(sample), (1, 1), (0, 4), "axes fraction", "offset points", ha="right", va="bottom",
         fontsize=min(11.0, 11 * 12 * (width - 3.8) / len(sample or " ")),
     )  # fmt: skip
+    words.set_in_layout(False)  # it reaches over its neighbours, which need not make room
     figure.suptitle(_words(title, int(width / 0.085)), fontsize=11, x=0.01, ha="left")
 
 
