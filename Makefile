@@ -18,7 +18,7 @@ demo: $(READY)
 	@echo "The page: demo_output/page/index.html; weights of every method: demo_output/mitigated.parquet"
 	@if [ -t 1 ]; then (xdg-open demo_output/page/index.html || open demo_output/page/index.html) >/dev/null 2>&1 || true; fi
 
-# The whole physics case with the shipped weights: an hour and a half on two cores; what is there is not done again.
+# The whole physics case with the shipped weights: less than two hours on two cores; what is there is not done again.
 case: $(READY)
 	$(BIN)/hardscatter report case_output
 

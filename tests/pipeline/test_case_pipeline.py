@@ -20,6 +20,11 @@ STUDIES = {
 }  # fmt: skip
 
 
+def chunks(folder):
+    """Return when each chunk was written; what a killed process left aside, under a hidden name, is none."""
+    return {path: path.stat().st_mtime_ns for path in folder.glob("page/records/*/*/[!.]*.parquet")}
+
+
 def command(*words):
     return [sys.executable, "-c", "from hardscatter.cli import main; main()", *map(str, words)]
 
@@ -63,10 +68,10 @@ def test_a_case_that_is_killed_goes_on(tmp_path, how):
         time.sleep(0.01)
     running.send_signal(how)
     assert running.wait(60) != 0
-    before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("page/records/*/*/*.parquet")}
+    before = chunks(tmp_path)
     assert not (tmp_path / "page" / "index.html").exists()
     assert subprocess.run(command(*words), capture_output=True).returncode == 0
-    after = {path: path.stat().st_mtime_ns for path in tmp_path.glob("page/records/*/*/*.parquet")}
+    after = chunks(tmp_path)
     assert {path: after[path] for path in before} == before
     assert len(after) == 8 * 4  # chunks of fifty, of the truth, two methods and perfect weights: none twice
     whole = tmp_path / "whole"
