@@ -17,7 +17,7 @@ from hardscatter.metrics.differential import differential_study, inclusive_study
 from hardscatter.metrics.dijets import dijet_study
 from hardscatter.metrics.distributions import QUANTITIES, RESPONSES, SOFT_FAT_JETS, distribution_study
 from hardscatter.metrics.flow import flow_study
-from hardscatter.metrics.invisible import Normalisation, invisible_study
+from hardscatter.metrics.invisible import VBF_HIGGS_FB, Normalisation, invisible_study
 from hardscatter.metrics.observations import observe_records
 from hardscatter.metrics.recoil import recoil_study
 from hardscatter.metrics.records import Records
@@ -67,7 +67,7 @@ def case_questions(material: Material) -> dict[str, Question]:
         "dijets": (("vbf",), lambda: dijet_study(there["vbf"], replicas=replicas)),
         "invisible": (("vbf", "znunu"), lambda: invisible_study(
             there["vbf"], there["znunu"],
-            Normalisation(material.cross_sections["vbf"], material.cross_sections["znunu"]), replicas=replicas)),
+            Normalisation(VBF_HIGGS_FB, material.cross_sections["znunu"]), replicas=replicas)),
         "vertices": (("ttbar-flat",), lambda: vertices_study(there["ttbar-flat"], replicas=replicas)),
         "unseen": (("wjets",), lambda: inclusive_study(
             there["wjets"], name="unseen", title="A process unseen in training: W + jets", replicas=replicas)),

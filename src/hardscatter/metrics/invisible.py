@@ -70,9 +70,14 @@ class DijetSelection:
     """... none is closer in phi to the missing momentum (rad), as if mismeasured."""
 
 
+VBF_HIGGS_FB = 4278.0
+"""fb, of vector-boson fusion to a Higgs boson of 125 GeV at 14 TeV, whatever it decays to (arXiv:1610.07922). What a
+generator says of a forced decay, here to neutrinos, is smaller by its branching fraction."""
+
+
 @dataclass(frozen=True)
 class Normalisation:
-    """How many events are expected. Gains in S/√B do not depend on it; those with a systematic do."""
+    """How many events are expected. Gains do not depend on it, but for those with a systematic: on the background."""
 
     signal_fb: float
     """Cross section of all that the signal's records, with their weights, stand for, fb."""
