@@ -49,9 +49,6 @@ def test_every_study_runs_in_the_quick_case(tmp_path, collisions, monkeypatch):
     samples = json.loads((tmp_path / "case.json").read_text())["provenance"]["samples"]
     assert len(samples) == 23
     assert (tmp_path / "index.html").stat().st_size < 12_000_000
-    again = subprocess.run(command("report", tmp_path, "--quick", "--replicas", 20), capture_output=True, text=True)
-    assert again.returncode == 0
-    assert {path.stem: json.loads(path.read_text()) for path in (tmp_path / "numbers").iterdir()} == numbers
 
 
 @pytest.mark.slow
