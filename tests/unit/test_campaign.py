@@ -8,6 +8,7 @@ import pytest
 
 import hardscatter as hs
 from hardscatter.campaign import FromFile, Sample, full_plan, own_plan, quick_plan, record
+from hardscatter.campaign.case import Material, case_questions
 from hardscatter.campaign.plan import title_of
 from hardscatter.campaign.recording import CHUNK, prepared
 from hardscatter.campaign.samples import Enriched, Simulated
@@ -15,6 +16,7 @@ from hardscatter.detector.truth import truth_of
 from hardscatter.errors import InvalidEventsError, SettingsError, UnreadableFileError
 from hardscatter.generate import Generation, build
 from hardscatter.io import write
+from hardscatter.metrics.records import Records
 from hardscatter.metrics.studies import NO_PILEUP
 from helpers import toy_events
 
@@ -179,3 +181,26 @@ def test_an_enriched_sample_keeps_the_look_of_signal_and_undoes_itself(monkeypat
     np.testing.assert_array_equal(weights[rest], np.where(rest % 7 == 0, 7.0, 0.0))
     # It does not matter how many there are.
     np.testing.assert_array_equal(Enriched(met=60.0, dijet_mass=500.0, others=7)(hard.select(slice(25))), weights[:25])
+
+
+def test_a_recorded_sample_lets_go_of_its_collisions(monkeypatch, collisions, tmp_path):
+    monkeypatch.setenv("HARDSCATTER_CACHE", str(collisions))
+    settings = {"pileup": "2", "seed": 2, "card": "cms-phase2", "n_minbias": 50}
+    source = Simulated("vbf-h-invisible", 4, settings)
+    records = record(prepared(Sample("few", "few", source), ("chs",), tmp_path))
+    assert len(records) == 4
+    assert "crossings" not in vars(source)
+    assert source.describe()["cross_section_mb"] > 0  # loaded again
+
+
+def test_a_sample_may_not_know_its_cross_section(monkeypatch):
+    class Silent:
+        cross_section = float("nan")
+
+    source = Simulated("wjets", 4, {"pileup": "2", "seed": 2, "card": "cms-phase2", "n_minbias": 50})
+    monkeypatch.setitem(vars(source), "crossings", Silent())
+    assert "cross_section_mb" not in source.describe()
+    empty = Records("none", ak.Array([]), {})
+    questions = case_questions(Material({"vbf": empty, "znunu": empty}, {}))
+    with pytest.raises(SettingsError, match="--znunu-fb"):
+        questions["invisible"]()

@@ -12,6 +12,7 @@ from hardscatter.arena.contest import Outcome
 from hardscatter.arena.samples import Facts
 from hardscatter.arena.shifts import ShiftTable, shift_table
 from hardscatter.campaign.plan import SHIFT
+from hardscatter.errors import SettingsError
 from hardscatter.metrics.anomaly import AnomalySettings, anomaly_study
 from hardscatter.metrics.differential import differential_study, inclusive_study, supervised_study, vertices_study
 from hardscatter.metrics.dijets import dijet_study
@@ -67,7 +68,7 @@ def case_questions(material: Material) -> dict[str, Question]:
         "dijets": (("vbf",), lambda: dijet_study(there["vbf"], replicas=replicas)),
         "invisible": (("vbf", "znunu"), lambda: invisible_study(
             there["vbf"], there["znunu"],
-            Normalisation(VBF_HIGGS_FB, material.cross_sections["znunu"]), replicas=replicas)),
+            Normalisation(VBF_HIGGS_FB, _cross_section(material, "znunu")), replicas=replicas)),
         "vertices": (("ttbar-flat",), lambda: vertices_study(there["ttbar-flat"], replicas=replicas)),
         "unseen": (("wjets",), lambda: inclusive_study(
             there["wjets"], name="unseen", title="A process unseen in training: W + jets", replicas=replicas)),
@@ -131,6 +132,14 @@ def _own(records: Records, replicas: int) -> dict[str, Question]:
         "weights": ("spectrum" in recorded, lambda: weights_study(records, replicas=replicas)),
     }
     return {name: question for name, (can, question) in everything.items() if can}
+
+
+def _cross_section(material: Material, name: str) -> float:
+    if name not in material.cross_sections:
+        raise SettingsError(
+            f"sample '{name}' does not say its cross section: give --{name}-fb."
+        )
+    return material.cross_sections[name]
 
 
 def _many_pileups(records: Records) -> bool:

@@ -85,15 +85,15 @@ def prepared(sample: Sample, methods: Sequence[str], folder: Path) -> Job:
     makers: dict[str, tuple[str, _Maker]] = {_TRUTH: (code_of(*_ROOMS), _truth)}
     contestants: list[Contestant | _Stored] = [_Stored(name) for name in stored if name != PERFECT]
     contestants += [Contestant(name, get_method(word), word) for name, word in by_name(words).items()]
+    without_weights = tuple(extra for extra in extras if extra != "weights")
     if source.has_fractions:
         contestants.append(Contestant(PERFECT, None))
     else:
-        extras = tuple(extra for extra in extras if extra != "weights")
+        extras = without_weights
     for one in contestants:
         makers[one.name] = (_fingerprint(one.fingerprint(_ROOMS), extras), partial(_view, one, extras))
     if source.has_pairs:
-        kept = tuple(extra for extra in extras if extra != "weights")
-        makers[NO_PILEUP] = (_fingerprint(code_of(*_ROOMS), kept), partial(_alone, kept))
+        makers[NO_PILEUP] = (_fingerprint(code_of(*_ROOMS), without_weights), partial(_alone, without_weights))
     return Job(sample, folder / f"{sample.name}-{source.fingerprint()[:8]}", makers)
 
 
@@ -118,6 +118,7 @@ def record(job: Job, progress: Progress | None = None) -> Records:
             progress(job.sample.title, job.limits(chunk)[1], n)
     if not job.about.exists():
         write_json(job.about, job.sample.source.describe())  # last: it says that all is there
+    job.sample.source.forget()  # else the pools of all samples would be held at once
     return _loaded(job)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -48,6 +49,9 @@ class Source(Protocol):
 
     def describe(self) -> dict[str, Any]:
         """Return the settings as plain data."""
+
+    def forget(self) -> None:
+        """Let go of what was loaded to give parts."""
 
     @property
     def has_pairs(self) -> bool:
@@ -142,7 +146,13 @@ class Simulated:
 
     def describe(self) -> dict[str, Any]:
         """Return the settings, and how many crossings of what cross section they are."""
-        return {**self._said(), "n": self.n, "cross_section_mb": self.crossings.cross_section}
+        section = self.crossings.cross_section
+        known = {"cross_section_mb": section} if math.isfinite(section) else {}  # a HepMC file may not say
+        return {**self._said(), "n": self.n, **known}
+
+    def forget(self) -> None:
+        """Let go of the collisions and the pool of pileup; they are loaded again when a part is asked for."""
+        self.__dict__.pop("crossings", None)
 
     def _said(self) -> dict[str, Any]:
         settings: dict[str, Any] = {name: self.settings.get(name) for name in _GENERATION if name in self.settings}
@@ -203,6 +213,9 @@ class FromFile:
         paired = None if self.paired is None else hash_of(self.paired)
         said = {"content": hash_of(self.path), "paired": paired, "particle_flow": self.particle_flow}
         return hashlib.sha256(json.dumps(said).encode()).hexdigest()
+
+    def forget(self) -> None:
+        """Do nothing: each part is read by itself."""
 
     @property
     def has_pairs(self) -> bool:
