@@ -136,9 +136,7 @@ def _own(records: Records, replicas: int) -> dict[str, Question]:
 
 def _cross_section(material: Material, name: str) -> float:
     if name not in material.cross_sections:
-        raise SettingsError(
-            f"sample '{name}' does not say its cross section: give --{name}-fb."
-        )
+        raise SettingsError(f"sample '{name}' does not say its cross section: give --{name}-fb.")
     return material.cross_sections[name]
 
 
