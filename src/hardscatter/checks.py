@@ -46,12 +46,26 @@ def checked_candidates(given: Mapping[str, Any]) -> dict[str, ak.Array]:
 
 def checked_fraction(label: str, value: Any, counts: NDArray[Any], dtype: Any = np.float32) -> ak.Array:
     """Return `value` as a jagged array in [0, 1] with `counts` entries an event, or raise a sentence about `label`."""
-    column = _as_jagged(label, value)
-    _check_aligned(label, column, counts)
-    values = flat(column, np.float64)
-    _check(label, column, np.isfinite(values) & (values >= 0) & (values <= 1), "must lie in [0, 1]",
-           "clip or recompute it")  # fmt: skip
-    return column if dtype is None else ak.values_astype(column, dtype)
+    column = value
+    if not _is_plain_fraction(value, counts):
+        column = _as_jagged(label, value)
+        _check_aligned(label, column, counts)
+        values = flat(column, np.float64)
+        _check(label, column, np.isfinite(values) & (values >= 0) & (values <= 1), "must lie in [0, 1]",
+               "clip or recompute it")  # fmt: skip
+    return column if dtype in (None, column.layout.content.dtype) else ak.values_astype(column, dtype)
+
+
+def _is_plain_fraction(value: Any, counts: NDArray[Any]) -> bool:
+    """Tell, by a look at the memory alone, whether a jagged array is right as it is: what our own methods return."""
+    layout = value.layout if isinstance(value, ak.Array) else None
+    if not isinstance(layout, ak.contents.ListOffsetArray) or not isinstance(layout.content, ak.contents.NumpyArray):
+        return False
+    values, offsets = layout.content.data, np.asarray(layout.offsets.data)
+    packed = offsets[0] == 0 and offsets[-1] == len(values)
+    if not packed or values.dtype.kind != "f" or not np.array_equal(np.diff(offsets), counts):
+        return False
+    return len(values) == 0 or bool(values.min() >= 0 and values.max() <= 1)  # not so if one is NaN
 
 
 def checked_event_column(name: str, value: Any, n_events: int) -> ak.Array:

@@ -18,6 +18,8 @@ from hardscatter import __version__
 from hardscatter.errors import HardscatterError, SettingsError
 
 if TYPE_CHECKING:
+    from hardscatter.jobs import Cluster
+    from hardscatter.production import Produced
     from hardscatter.simulation import Progress
     from hardscatter.workshop2014 import Result
 
@@ -38,6 +40,22 @@ ParticleFlow = Annotated[
     typer.Option(help="What filled ParticleFlowCandidate of a Delphes file without EFlow branches: eflow or chs."),
 ]
 Step = Annotated[int, typer.Option(help="Events held in memory at once.")]
+Files = Annotated[
+    list[str],
+    typer.Argument(help="Files, folders, patterns in quotes ('*.root'), or @LIST, a text file with one a line."),
+]
+Part = Annotated[int, typer.Option(help="Events in a part, where the output is a folder.")]
+Format = Annotated[str, typer.Option("--format", help="Of the parts: parquet or root.")]
+Where = Annotated[
+    str | None,
+    typer.Option(
+        "--cluster", help="Who works: local processes, tcp://HOST:PORT (a Dask scheduler), htcondor or slurm."
+    ),
+]
+Workers = Annotated[int | None, typer.Option(help="Workers to start; alone it means local processes.")]
+Memory = Annotated[str, typer.Option(help="Of each worker; one that takes more is stopped, its job tried again.")]
+Attempts = Annotated[int, typer.Option(help="Workers that a job may outlive before it is given up.")]
+SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Set bad input files aside and go on.")]
 
 
 @app.callback(invoke_without_command=True)
@@ -90,7 +108,7 @@ def inspect(path: File, json: Json = False, particle_flow: ParticleFlow = None, 
 @app.command()
 def simulate(
     process: Annotated[str, typer.Argument(help="A named process, a Pythia .cmnd file, or a HepMC file.")],
-    output: Annotated[Path, typer.Argument(help="Where to write: .parquet or .root.")],
+    output: Annotated[Path, typer.Argument(help="Where to write: .parquet or .root, or a folder for parts.")],
     n: Annotated[int, typer.Option("-n", help="Number of crossings.")] = 100,
     pileup: Annotated[
         str, typer.Option(help="Mean number of interactions, or fixed:140, flat:0-200, hist:FILE.")
@@ -112,11 +130,18 @@ def simulate(
     elastic: Annotated[bool, typer.Option("--elastic", help="Have elastic collisions among the pileup.")] = False,
     overwrite: Overwrite = False,
     step: Step = 100,
+    part: Part = 1000,
+    file_format: Format = "parquet",
+    cluster: Where = None,
+    workers: Workers = None,
+    memory: Memory = "2 GB",
+    attempts: Attempts = 3,
 ) -> None:
     """Make crossings from protons: Pythia collisions, pileup overlay and a Phase-2 detector.
 
     Libraries of collisions are built on first use, resumed after an interruption, and kept in the cache folder
-    (`HARDSCATTER_CACHE`). Processes: see `hardscatter processes`. Example:
+    (`HARDSCATTER_CACHE`). Processes: see `hardscatter processes`. A folder gets parts and a manifest, made by however
+    many workers; what is there is not made again. Example:
 
     ```
     $ hardscatter simulate ttbar-semileptonic crossings.parquet -n 1000 --pileup 140 --seed 1
@@ -137,6 +162,25 @@ def simulate(
         settings["mass"] = mass
     if tune is not None:
         settings["tune"] = tune
+    who = _cluster(cluster, workers, memory, attempts)
+    if _is_folder(output, who):
+        from hardscatter.production import simulate_files
+
+        _refuse_in_a_folder(output, overwrite=overwrite)
+        with stages() as settings["progress"]:
+            produced = simulate_files(
+                process,
+                output,
+                n,
+                paired=paired,
+                part=part,
+                step=step,
+                file_format=file_format,
+                cluster=who,
+                **settings,
+            )
+        _say_produced(produced)
+        return
     with stages() as settings["progress"]:
         made = simulate_file(process, output, n, paired=paired, overwrite=overwrite, step=step, **settings)
     say(f"{output}: {made} crossings of {process}")
@@ -168,8 +212,8 @@ def processes(json: Json = False) -> None:
 
 @app.command()
 def mitigate(
-    path: File,
-    output: Annotated[Path, typer.Argument(help="Where to write: .parquet or .root.")],
+    files: Files,
+    output: Annotated[Path, typer.Argument(help="A file, .parquet or .root, for one input; else a folder for parts.")],
     method: Annotated[
         list[str],
         typer.Option("--method", "-m", help="A method id or a model (.onnx), several times for several, or all."),
@@ -181,27 +225,83 @@ def mitigate(
     overwrite: Overwrite = False,
     particle_flow: ParticleFlow = None,
     step: Step = 100,
+    part: Part = 1000,
+    file_format: Format = "parquet",
+    cluster: Where = None,
+    workers: Workers = None,
+    memory: Memory = "2 GB",
+    attempts: Attempts = 3,
+    skip_bad: SkipBad = False,
 ) -> None:
     """Weigh every candidate and write the weights beside the candidates.
 
+    Many files go into a folder of parts with a manifest: what is there is not done again, by however many workers.
     Example:
 
     ```
     $ hardscatter mitigate examples/delphes_ttbar_pu140.root weighted.parquet --method puppi --method softkiller
     weighted.parquet: 24 events with weights puppi, softkiller
+    $ hardscatter mitigate 'data/*.root' weighted --method total --workers 8
+    weighted: 12000 events in 12 parts, 12 of them new
     ```
     """
-    from hardscatter.pileup import mitigate_file
     from hardscatter.pileup.method import by_name
-    from hardscatter.report.terminal import progress, say
+    from hardscatter.report.terminal import progress, say, stages
 
-    names = _method_ids(method)
+    names, who = _method_ids(method), _cluster(cluster, workers, memory, attempts)
+    if _is_folder(output, who):
+        from hardscatter.production import mitigate_files
+
+        _refuse_in_a_folder(output, entries=entries is not None, overwrite=overwrite)
+        with stages() as tell:
+            produced = mitigate_files(
+                files, output, names, uncertainty=uncertainty, particle_flow=particle_flow, part=part, step=step,
+                file_format=file_format, cluster=who, skip_bad=skip_bad, progress=tell,
+            )  # fmt: skip
+        _say_produced(produced)
+        return
+    from hardscatter.pileup import mitigate_file
+
+    path = _only(files, output)
     with progress("mitigating", _total(path, entries)) as advance:
         n_events = mitigate_file(
             path, output, names, uncertainty=uncertainty, entries=entries, step=step, overwrite=overwrite,
             particle_flow=particle_flow, on_events=advance,
         )  # fmt: skip
     say(f"{output}: {n_events} events with weights {', '.join(by_name(names))}")
+
+
+@app.command()
+def verify(
+    folder: Annotated[Path, typer.Argument(help="The folder of a production.")],
+    json: Json = False,
+) -> None:
+    """Prove that a production is whole: every part there with its checksum, every entry of every input once.
+
+    Exit code 1 if it is not. Example:
+
+    ```
+    $ hardscatter verify weighted
+    weighted: 12000 events in 12 parts of 3 inputs, whole
+    ```
+    """
+    from hardscatter.production import verify
+    from hardscatter.production.manifest import read_manifest
+    from hardscatter.report.terminal import say, show_json
+
+    problems = verify(folder)
+    manifest = read_manifest(folder)
+    events = sum(line["events"] for line in manifest.parts.values())
+    if json:
+        show_json({**manifest.header, "parts": len(manifest.parts), "events": events, "problems": problems})
+    else:
+        inputs = len({line["input"] for line in manifest.parts.values()})
+        end = "" if problems else ", whole"
+        print(f"{folder}: {events} events in {len(manifest.parts)} parts of {inputs} inputs{end}")
+    for problem in problems:
+        say(f"problem: {problem}")
+    if problems:
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -573,6 +673,48 @@ def convert(
             on_events=advance,
         )  # fmt: skip
     say(f"{output}: {n_events} events")
+
+
+def _cluster(where: str | None, workers: int | None, memory: str, attempts: int) -> Cluster | None:
+    """Return who works, None for this process."""
+    if where is None and workers is None:
+        return None
+    from hardscatter.jobs import Cluster
+
+    return Cluster(where or "local", workers or 1, memory, attempts)
+
+
+def _is_folder(output: Path, cluster: Cluster | None) -> bool:
+    """Tell whether an output is a folder of parts; only such a one can be made by a cluster."""
+    if not output.suffix or output.is_dir():
+        return True
+    if cluster is not None:
+        raise SettingsError(f"{output} is one file, and workers write parts: give the name of a folder.")
+    return False
+
+
+def _refuse_in_a_folder(output: Path, **given: bool) -> None:
+    for option in (name for name, there in given.items() if there):
+        raise SettingsError(f"{output} is a folder, which goes on with what it holds: --{option} is for a single file.")
+
+
+def _only(files: list[str], output: Path) -> Path:
+    """Return the one input of an output that is a file."""
+    from hardscatter.production import files_of
+
+    found = files_of(files)
+    if len(found) > 1:
+        raise SettingsError(f"{output} is one file, the inputs are {len(found)}: give the name of a folder for parts.")
+    given = Path(files[0])
+    return given if given.resolve() == found[0] else found[0]  # what is said of it names it as the user did
+
+
+def _say_produced(produced: Produced) -> None:
+    from hardscatter.report.terminal import say
+
+    for sentence in produced.bad:
+        say(f"set aside: {sentence}")
+    say(f"{produced.folder}: {produced.events} events in {produced.parts} parts, {produced.made} of them new")
 
 
 def _workshop(

@@ -43,3 +43,7 @@ class SettingsError(HardscatterError, ValueError):
 
 class MissingExtraError(HardscatterError, ImportError):
     """An optional part of hardscatter that is not installed, with the way to install it."""
+
+
+class ClusterError(HardscatterError, RuntimeError):
+    """A cluster that cannot be had, or was lost in the middle of the work."""

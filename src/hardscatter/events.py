@@ -26,6 +26,7 @@ from typing import Any
 
 import awkward as ak
 import numpy as np
+from numpy.typing import NDArray
 
 from hardscatter.checks import (
     KINEMATICS,
@@ -60,6 +61,14 @@ _REMEDIES = {
     "weights": "compute some with hs.mitigate and store them with hs.with_weights",
     "weight_errors": "compute some with hs.weight_errors and store them with hs.with_weights",
 }
+
+_OTHER = 23
+"""Stands for all absolute PDG ids from here on: particle flow has no class for them."""
+
+_CLASSES = np.repeat(np.array([[130], [211]], dtype=np.int32), _OTHER + 1, axis=1)
+"""Particle-flow class by charged or not and by absolute PDG id."""
+_CLASSES[0, [1, 2, 22]] = 1, 2, 22
+_CLASSES[1, [11, 13]] = 11, 13
 
 
 class Events:
@@ -112,16 +121,16 @@ class Events:
     @property
     def n_candidates(self) -> ak.Array:
         """Number of candidates of each event."""
-        return ak.num(self._array["candidates"], axis=1)
+        offsets, _ = flat_candidates(self)
+        return ak.Array(np.diff(offsets))
 
     def has(self, path: str) -> bool:
         """Tell whether a dotted field such as ``"candidates.dz"`` or ``"truth.jets"`` is there."""
-        fields, array = self._array.fields, self._array
+        layout = self._array.layout
         for name in path.split("."):
-            if name not in fields:
+            if name not in layout.fields:
                 return False
-            array = array[name]
-            fields = array.fields
+            layout = layout[name]
         return True
 
     def without_truth(self) -> Events:
@@ -141,14 +150,57 @@ class Events:
         1 and 2 hadronic and electromagnetic deposit of the forward calorimeter. Without ``pdg_id`` a charged
         candidate is a 211 and a neutral one a 130. Returns int32, jagged, aligned with the candidates.
         """
-        candidates = self._array["candidates"]
-        charged = flat(candidates["charge"]) != 0
-        classes = np.where(charged, 211, 130).astype(np.int32)
-        if "pdg_id" in candidates.fields:
-            absolute = np.abs(flat(candidates["pdg_id"]))
-            for known in (22, 11, 13, 1, 2):
-                classes[(absolute == known) & (charged == (known in (11, 13)))] = known
-        return ak.unflatten(classes, ak.num(candidates["charge"], axis=1))
+        names = ["charge", "pdg_id"] if self.has("candidates.pdg_id") else ["charge"]
+        offsets, (charge, *pdg_id) = flat_candidates(self, *names)
+        absolute = np.minimum(np.abs(pdg_id[0]).view(np.uint32), _OTHER).astype(np.uint8) if pdg_id else _OTHER
+        return jagged(_CLASSES.take((_OTHER + 1) * (charge != 0) + absolute), offsets)
+
+
+def flat_candidates(events: Events, *names: str) -> tuple[NDArray[np.int64], tuple[NDArray[Any], ...]]:
+    """Return where each event starts, shape (events + 1,), and the named fields of the candidates as kernels want them.
+
+    Flat and contiguous; ``charge`` int8, ``vertex`` and ``pdg_id`` int32, all others float32 if all of them are, else
+    float64. Read-only: what needs no conversion is no copy.
+    """
+    layout: Any = events.array.layout
+    layout = layout.content("candidates") if isinstance(layout, ak.contents.RecordArray) else None
+    if not _is_plain(layout, names):
+        candidates = events.candidates[list(names)] if names else events.candidates
+        layout = ak.to_packed(candidates).layout if names else None
+        if not _is_plain(layout, names):
+            return offsets_of(candidates), _for_kernels({name: flat(candidates[name]) for name in names})
+    offsets = np.array(layout.offsets.data, dtype=np.int64)
+    first, last = offsets[0], offsets[-1]
+    return offsets - first, _for_kernels({name: layout.content.content(name).data[first:last] for name in names})
+
+
+_INTEGERS: dict[str, type[np.generic]] = {"charge": np.int8, "vertex": np.int32, "pdg_id": np.int32}
+
+
+def _for_kernels(columns: Mapping[str, NDArray[Any]]) -> tuple[NDArray[Any], ...]:
+    """Return columns in one of two sets of types, so that a kernel is compiled twice at most."""
+    single = all(column.dtype == np.float32 for name, column in columns.items() if name not in _INTEGERS)
+    number = np.float32 if single else np.float64
+    typed = [np.ascontiguousarray(column, dtype=_INTEGERS.get(name, number)) for name, column in columns.items()]
+    views = tuple(column.view() for column in typed)
+    for view in views:
+        view.flags.writeable = False
+    return views
+
+
+def _is_plain(layout: Any, names: Sequence[str]) -> bool:
+    """Tell whether a layout is lists of records, one list after the other, with plain numbers under these names."""
+    return (
+        isinstance(layout, ak.contents.ListOffsetArray)
+        and isinstance(layout.content, ak.contents.RecordArray)
+        and set(names) <= set(layout.content.fields)
+        and all(isinstance(layout.content.content(name), ak.contents.NumpyArray) for name in names)
+    )
+
+
+def jagged(values: NDArray[Any], offsets: NDArray[np.int64]) -> ak.Array:
+    """Return flat `values` as lists that start at `offsets`; the way back from `flat_candidates`, no copy."""
+    return ak.Array(ak.contents.ListOffsetArray(ak.index.Index64(offsets), ak.contents.NumpyArray(values)))
 
 
 def from_candidates(

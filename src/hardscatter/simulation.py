@@ -28,7 +28,7 @@ from hardscatter.detector import simulate_crossings as crossings_of
 from hardscatter.detector import simulate_pairs as pairs_of
 from hardscatter.errors import SettingsError, UnreadableFileError
 from hardscatter.events import Events, concatenate, flat
-from hardscatter.generate import Collisions, Generation, build, iterate_hepmc
+from hardscatter.generate import Collisions, Generation, Library, build, excerpt, iterate_hepmc
 from hardscatter.io import Writer
 from hardscatter.jets import cluster_momenta
 from hardscatter.jets.momenta import four_momenta
@@ -173,8 +173,22 @@ class Crossings:
     def __getitem__(self, part: slice) -> tuple[Events, Events | None]:
         """Return one part."""
         first, last, _ = part.indices(self._n)
-        hard, pool = self._ready
-        return self._simulation.crossings(hard.select(slice(first, last)), pool, first, self._pairs, "simulate")
+        hard = self._hard.select(slice(first, last))
+        return self._simulation.crossings(hard, self._pool, first, self._pairs, "simulate")
+
+    def excerpt(self, first: int, last: int) -> tuple[Events, Events | None]:
+        """Return the crossings from `first` to before `last`, with hard collisions made for them alone.
+
+        The same as ``crossings[first:last]``, but no library of hard collisions grows: for productions that are too
+        long for one. Raises `SettingsError` where hard collisions are selected, which takes all of them.
+        """
+        hard = self._simulation.between(first, last)
+        return self._simulation.crossings(hard, self._pool, first, self._pairs, "simulate")
+
+    def make_ready(self) -> None:
+        """Build what `excerpt` needs of libraries: the pool of pileup, and the tables that Pythia starts with."""
+        self._simulation.between(0, 0)
+        self._simulation.minimum_bias()
 
     def batches(self, step: int = 100) -> Iterator[tuple[Events, Events | None]]:
         """Yield all crossings, `step` at a time."""
@@ -188,11 +202,15 @@ class Crossings:
 
         NaN for a HepMC file, which does not say.
         """
-        return float(self._ready[0].metadata.get("cross_section_mb", np.nan))
+        return float(self._hard.metadata.get("cross_section_mb", np.nan))
 
     @cached_property
-    def _ready(self) -> tuple[Collisions, Source | None]:
-        return self._simulation.collisions(self._n), self._simulation.pool()
+    def _hard(self) -> Collisions:
+        return self._simulation.collisions(self._n)
+
+    @cached_property
+    def _pool(self) -> Source | None:
+        return self._simulation.pool()
 
 
 def stream(
@@ -357,10 +375,14 @@ class _Simulation:
 
     def pool(self) -> Source | None:
         """Return the pileup pool, built or reused; None where no pileup is asked for."""
+        library = self.minimum_bias()
+        return None if library is None else prepare(library.load(slice(self.n_minbias)), self.card)
+
+    def minimum_bias(self) -> Library | None:
+        """Return the library of the pool, built or reused."""
         if self.pileup in (Fixed(0), Poisson(0)):
             return None
-        library = build(self.minbias, self.n_minbias, workers=self.workers, on_collisions=self.tell("minimum bias"))
-        return prepare(library.load(slice(self.n_minbias)), self.card)
+        return build(self.minbias, self.n_minbias, workers=self.workers, on_collisions=self.tell("minimum bias"))
 
     def collisions(self, n: int) -> Collisions:
         """Return the first `n` hard collisions that are selected, of the HepMC file or of the library."""
@@ -375,6 +397,14 @@ class _Simulation:
                 return _selected(made, kept[:n], weight)
             # A little more than it takes if the share that is kept stays what it is.
             wanted = max(2 * wanted, 64) if not len(kept) else wanted + int(1.1 * wanted * (n / len(kept) - 1)) + 64
+
+    def between(self, first: int, last: int) -> Collisions:
+        """Return some hard collisions, without a library of those before."""
+        if self.select is not None:
+            raise SettingsError("hard collisions that are selected depend on all before them: simulate without parts.")
+        if isinstance(self.hard, Path):
+            return _from_hepmc(self.hard, max(last, 1)).select(slice(first, last))
+        return excerpt(self.hard, first, last)
 
     def _first(self, n: int) -> Collisions:
         """Return the first `n` hard collisions of the HepMC file, or of the library, built or reused."""

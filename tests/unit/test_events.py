@@ -10,6 +10,7 @@ import pytest
 
 import hardscatter as hs
 from hardscatter.errors import InvalidEventsError, MissingFieldError
+from hardscatter.events import flat, flat_candidates, offsets_of
 from helpers import toy_events
 
 GOOD = {
@@ -189,3 +190,28 @@ def test_concatenate():
         hs.concatenate([events, events.with_field("candidates", events.candidates[["pt", "eta", "phi"]])])
     with pytest.raises(InvalidEventsError, match="at least one"):
         hs.concatenate([])
+
+
+@pytest.mark.parametrize("where", [slice(None), slice(1, 3), [2, 0], [False, True, True], slice(0, 0)])
+def test_flat_candidates_of_any_selection(where):
+    events = hs.from_candidates(**GOOD)[where]
+    offsets, (vertex, pt) = flat_candidates(events, "vertex", "pt")
+    assert offsets.tolist() == offsets_of(events.candidates.pt).tolist()
+    assert pt.tolist() == flat(events.candidates.pt).tolist()
+    assert vertex.tolist() == flat(events.candidates.vertex).tolist()
+    assert flat_candidates(events)[0].tolist() == offsets.tolist()
+    assert not pt.flags.writeable
+
+
+def test_flat_candidates_have_one_of_two_sets_of_types():
+    single = {name: ak.values_astype(ak.Array(values), np.float32) for name, values in GOOD.items()}
+    for fields, number in ((GOOD, np.float64), (single, np.float32), ({**single, "eta": GOOD["eta"]}, np.float64)):
+        _, (pt, charge, eta, vertex) = flat_candidates(hs.from_candidates(**fields), "pt", "charge", "eta", "vertex")
+        assert (pt.dtype, eta.dtype, charge.dtype, vertex.dtype) == (number, number, np.int8, np.int32)
+
+
+def test_particle_class_of_odd_ids():
+    ids = [[11, 211, -2147483648, 2147483647], [], [-13]]
+    columns = {name: [values[0][:1] * 4, [], values[2]] for name, values in GOOD.items()}
+    events = hs.from_candidates(**{**columns, "charge": [[0, 1, 1, 0], [], [-1]]}, pdg_id=ids)
+    assert ak.to_list(events.particle_class()) == [[130, 211, 211, 130], [], [13]]

@@ -12,6 +12,8 @@ from hardscatter.events import Events, flat
 from hardscatter.pileup.features import (
     DEFAULT_SCHEMA,
     OPTIONAL,
+    PIXELS_SCHEMA,
+    SURROUNDINGS_SCHEMA,
     Feature,
     FeatureSchema,
     coordinates,
@@ -177,6 +179,51 @@ def test_hash_tells_schemas_apart():
 def test_the_shipped_schema_has_not_changed():
     """Shipped models carry this hash: a change of the columns is a new version and new models."""
     assert (DEFAULT_SCHEMA.version, len(DEFAULT_SCHEMA), DEFAULT_SCHEMA.hash()) == (1, 27, "180691a54216657c")
+
+
+def only(column, values):
+    """The one column of as many candidates with these d0, which may have any value."""
+    n = len(values)
+    events = hs.from_candidates(**{name: [np.ones(n)] for name in ("pt", "eta", "phi", "energy")},
+                                charge=[np.ones(n)], vertex=[np.zeros(n)])  # fmt: skip
+    candidates = ak.with_field(events.candidates, ak.Array([values]), "d0")
+    return features(events.with_field("candidates", candidates), FeatureSchema((column,)))[0][:, 0]
+
+
+@pytest.mark.parametrize(("transform", "function"), [("identity", np.positive), ("log", np.log), ("asinh", np.arcsinh)])
+def test_transforms_are_those_of_numpy(transform, function):
+    sizes = np.concatenate(
+        [np.geomspace(1e-300, 1e300, 4001), np.linspace(0.009, 0.011, 500), np.linspace(0.5, 2, 500)]
+    )
+    values = sizes if transform == "log" else np.concatenate([sizes, -sizes, [0.0]])
+    column = only(Feature("x", "d0", transform, unit=0.3, offset=0.25, scale=2.0, limit=1e30), values)
+    wanted = np.clip((function(values / 0.3) - 0.25) / 2.0, -1e30, 1e30)
+    np.testing.assert_allclose(column, wanted, rtol=1e-6, atol=1e-7)
+
+
+def test_transforms_at_the_edges():
+    values = np.array([np.nan, np.inf, -np.inf, 0.0, -1.0])
+    np.testing.assert_array_equal(only(Feature("x", "d0", "log"), values), [0, 0, 0, -10, 0])
+    np.testing.assert_array_equal(only(Feature("x", "d0", "above", value=-2.0), values), [0, 0, 0, 1, 1])
+    wanted = np.array([0, 0, 0, 0, -np.arcsinh(1.0)], dtype=np.float32)
+    np.testing.assert_allclose(only(Feature("x", "d0", "asinh"), values), wanted, rtol=1e-6)
+    multiples = np.arange(1.0, 500.0)
+    assert only(Feature("x", "d0", "equals", unit=49.0, value=7.0), 49.0 * multiples).nonzero()[0].tolist() == [6]
+
+
+def test_sums_around_and_in_pixels_in_one_schema():
+    events = full_events()
+    around, image = SURROUNDINGS_SCHEMA.columns[-3:], PIXELS_SCHEMA.columns[-2:]
+    mixed = features(events, FeatureSchema((image[0], DEFAULT_SCHEMA.columns[0], *around, image[1])))[0]
+    np.testing.assert_array_equal(mixed[:, [0, 5]], features(events, PIXELS_SCHEMA)[0][:, -2:])
+    np.testing.assert_array_equal(mixed[:, 2:5], features(events, SURROUNDINGS_SCHEMA)[0][:, -3:])
+    np.testing.assert_array_equal(mixed[:, 1], column(events, "log_pt"))
+
+
+def test_a_schema_of_which_nothing_is_there():
+    matrix, offsets = features(toy_events(n_events=2), FeatureSchema((Feature("rho", "rho"),)))
+    assert matrix.shape == (offsets[-1], 1)
+    assert not matrix.any()
 
 
 def test_bad_schemas_are_refused():

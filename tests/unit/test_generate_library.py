@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from hardscatter.errors import SettingsError, UnreadableFileError, UnwritableFileError
-from hardscatter.generate import Collisions, Generation, Library, build, cache_folder, files
+from hardscatter.generate import Collisions, Generation, Library, build, cache_folder, excerpt, files
 from hardscatter.generate.files import FIELDS, load, save
 
 GENERATION = Generation("zll-jets", seed=4)
@@ -87,6 +87,22 @@ def test_growing_keeps_what_is_there(library):
     assert len(Library.open(library.folder)) == 11
     assert len(build(GENERATION, 5, library.folder)) == 5
     assert len(Library.open(library.folder)) == 11
+
+
+@pytest.mark.parametrize(("first", "last"), [(0, 7), (2, 5), (3, 6), (6, 9), (4, 4)])
+def test_an_excerpt_is_what_the_library_holds_or_would_hold(library, first, last):
+    whole = build(GENERATION, 9, library.folder, workers=1).load()
+    for number in (1, 2):
+        (library.folder / f"chunk-{number:06d}.npz").unlink()
+    part = excerpt(GENERATION, first, last, library.folder)
+    assert not (library.folder / "chunk-000001.npz").exists()
+    wanted = whole.select(slice(first, last))
+    assert all(np.array_equal(getattr(part, name), getattr(wanted, name)) for name in FIELDS)
+
+
+def test_an_excerpt_of_nothing_there_is_refused():
+    with pytest.raises(SettingsError, match="no range"):
+        excerpt(GENERATION, 3, 2)
 
 
 def test_complete_library_is_left_alone(library):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import pickle
 import subprocess
 import sys
@@ -20,15 +21,20 @@ from hardscatter.errors import SettingsError, UnreadableFileError
 from hardscatter.events import flat, offsets_of
 from hardscatter.geometry import nearest
 from hardscatter.pileup import learned
-from hardscatter.pileup.features import DEFAULT_SCHEMA, coordinates, features
-from hardscatter.pileup.learned import SUPERVISED, TOTAL_PAPER, Learned, describe
+from hardscatter.pileup.attention import attention
+from hardscatter.pileup.dense import LANES, aligned, exponential, gelu, logarithm
+from hardscatter.pileup.features import DEFAULT_SCHEMA, PUPPI_SCHEMA, coordinates, features
+from hardscatter.pileup.learned import MODELS, SUPERVISED, TOTAL_PAPER, Learned, describe
 from hardscatter.pileup.links import Nearest
 from hardscatter.pileup.method import by_name, settings_of
+from hardscatter.pileup.parameters import read_parameters
+from hardscatter.pileup.uncertainty import weights_and_errors
 from helpers import toy_events
 
 onnx = pytest.importorskip("onnx")
 torch = pytest.importorskip("torch")
-from small_models import ABOUT, NAMES, exported, network  # noqa: E402
+from hardscatter.nets.abcnet import ABCNet, AttentionSettings  # noqa: E402
+from small_models import ABOUT, NAMES, by_hand, exported, network  # noqa: E402
 
 COLUMNS = ("pt", "eta", "phi", "energy", "charge", "vertex")
 
@@ -188,6 +194,202 @@ def test_shipped_models_are_found_by_name(monkeypatch, tmp_path):
     assert ak.all(TOTAL_PAPER.weights(toy_events(1)) <= 1)
     with pytest.raises(UnreadableFileError, match=r"no shipped model 'supervised' \(there are: total-paper\).*path of"):
         SUPERVISED.weights(toy_events(1))
+
+
+# Our own kernels for graph attention.
+
+
+def kernels_and_torch(settings, n_features, seed=1):
+    torch.manual_seed(seed)
+    net = ABCNet(settings, n_features).eval()
+    parameters = {name: value.numpy() for name, value in net.state_dict().items()}
+    return attention(json.loads(json.dumps(dataclasses.asdict(settings))), n_features, parameters), net
+
+
+def made_up(n, k, n_features, seed=2):
+    """Return inputs with neighbours that are not there: none at all for the first candidate."""
+    rng = np.random.default_rng(seed)
+    neighbours = rng.integers(-n // 3 - 1, max(n, 1), (n, k)).clip(min=-1)
+    neighbours[:1] = -1
+    where = np.stack([rng.uniform(-5, 5, n), rng.uniform(-np.pi, np.pi, n), rng.normal(size=n)], axis=1)
+    return rng.normal(size=(n, n_features)).astype(np.float32), where.astype(np.float32), neighbours
+
+
+def assert_same_as_torch(ours, net, inputs):
+    with torch.no_grad():
+        theirs = net(*map(torch.from_numpy, inputs)).numpy()
+    np.testing.assert_allclose(ours.weights(*inputs), theirs, atol=2e-6, rtol=0)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        AttentionSettings(),
+        AttentionSettings(k=1, encoder=(64,), dense=(), head=(), blocks=3),
+        AttentionSettings(k=7, encoder=(20, 30), dense=(9, 50), head=(33,), blocks=1),
+        AttentionSettings(k=5, encoder=(90,), dense=(100,), head=(17, 70), blocks=2),
+        AttentionSettings(k=3, encoder=(8,), blocks=0, head=(16,)),
+    ],
+)
+@pytest.mark.parametrize("n", [0, 1, 5, 48, 49, 200])
+def test_any_size_of_network_and_crossing(settings, n):
+    ours, net = kernels_and_torch(settings, 11)
+    assert_same_as_torch(ours, net, made_up(n, settings.k, 11))
+
+
+def test_neighbours_far_apart_and_at_one_place():
+    settings = AttentionSettings(k=6, encoder=(16,))
+    ours, net = kernels_and_torch(settings, 4)
+    matrix, where, neighbours = made_up(60, 6, 4)
+    where[:30, :2] = 0.0  # ΔR = 0
+    where[30:] *= [1e3, 1.0, 10.0]  # beyond every strip
+    assert_same_as_torch(ours, net, (matrix, where, neighbours))
+
+
+def test_attention_that_is_sure_of_itself():
+    """Coefficients thousands apart: one neighbour has it all, and nothing overflows."""
+    settings = AttentionSettings(k=6, encoder=(16,), blocks=1)
+    torch.manual_seed(1)
+    net = ABCNet(settings, 4).eval()
+    with torch.no_grad():
+        net.blocks[0].attention.edge_attention.weight *= 3000
+    parameters = {name: value.numpy() for name, value in net.state_dict().items()}
+    assert_same_as_torch(attention(dataclasses.asdict(settings), 4, parameters), net, made_up(80, 6, 4))
+
+
+def test_inputs_that_cannot_be_written_or_have_gaps():
+    ours, net = kernels_and_torch(AttentionSettings(k=4, encoder=(16,)), 6)
+    matrix, where, neighbours = made_up(50, 4, 6)
+    assert_same_as_torch(ours, net, (matrix, where, neighbours))
+    weights = ours.weights(matrix, where, neighbours)
+    for given in (matrix, where, neighbours):
+        given.flags.writeable = False
+    wide = np.repeat(matrix, 2, axis=1)[:, ::2]
+    np.testing.assert_array_equal(ours.weights(matrix, where, neighbours), weights)
+    np.testing.assert_array_equal(ours.weights(wide, where, neighbours.astype(np.int32)), weights)
+
+
+def test_inputs_that_do_not_fit():
+    ours, _ = kernels_and_torch(AttentionSettings(k=4, encoder=(16,)), 6)
+    matrix, where, neighbours = made_up(50, 4, 6)
+    beyond = neighbours.copy()
+    beyond[3, 2] = 50
+    for given in [(matrix[:, 1:], where, neighbours), (matrix, where[1:], neighbours), (matrix, where, beyond)]:
+        with pytest.raises(ValueError, match="not"):
+            ours.weights(*given)
+
+
+def test_parameters_that_do_not_fit_the_settings():
+    settings = AttentionSettings(k=4, encoder=(16,), dense=(8,))
+    parameters = {name: value.numpy() for name, value in ABCNet(settings, 6).state_dict().items()}
+    said = dataclasses.asdict(settings)
+    assert attention(said, 6, parameters) is not None
+    assert attention({**said, "first_hop": "raw"}, 6, parameters) is None
+    assert attention({**said, "kind": "gated"}, 6, parameters) is None
+    assert attention({"k": 4}, 6, parameters) is None
+    assert attention(said, 7, parameters) is None
+    for change in ({"encoder": [17]}, {"encoder": [16, 16]}, {"dense": []}, {"blocks": 3}, {"head": [256, 128, 64]}):
+        assert attention({**said, **change}, 6, parameters) is None, change
+    for name in ("blocks.1.dense.0.weight", "norm.weight", "output.weight", "blocks.0.attention.edge.weight"):
+        assert attention(said, 6, {**parameters, name: parameters[name][..., :-1]}) is None, name
+
+
+def test_models_that_are_left_to_onnx_runtime(model):
+    """A raw hop; and an untrained network, whose norms, all alike, are stored once and under one name."""
+    assert learned.load(model).attention is None
+
+
+@pytest.mark.parametrize("name", ["total", "total-paper", "supervised", "total-spread", "total-workshop2014"])
+def test_shipped_attention_networks_run_in_our_kernels(name):
+    model = learned.load(name)
+    inputs = made_up(300, model.card.links.width, len(model.card.schema))
+    np.testing.assert_allclose(model.attention.weights(*inputs), model._onnx(*inputs), atol=1e-5, rtol=0)
+
+
+def test_a_graph_that_is_not_what_its_settings_say(tmp_path):
+    """Our kernels would give other weights: ONNX Runtime runs it."""
+    graph = onnx.load(MODELS / "total-paper.onnx")
+    last = next(node for node in reversed(graph.graph.node) if node.op_type == "LeakyRelu")
+    next(given for given in last.attribute if given.name == "alpha").f = 0.02
+    path = tmp_path / "other.onnx"
+    onnx.save(graph, str(path))
+    model = learned.load(str(path))
+    assert model.attention is None
+    matrix, where, neighbours = made_up(100, 20, len(DEFAULT_SCHEMA))
+    np.testing.assert_array_equal(model.run(matrix, where, neighbours), model._onnx(matrix, where, neighbours))
+
+
+def test_parameters_are_read_as_the_package_onnx_reads_them(tmp_path):
+    for path in sorted(MODELS.glob("*.onnx")):
+        known = {given.name: onnx.numpy_helper.to_array(given) for given in onnx.load(path).graph.initializer}
+        floats = {name: value for name, value in known.items() if value.dtype == np.float32}
+        found = read_parameters(path)
+        assert found.keys() == floats.keys()
+        for name, value in floats.items():
+            np.testing.assert_array_equal(found[name], value)
+    (tmp_path / "short.onnx").write_bytes((MODELS / "total.onnx").read_bytes()[:1] + b"\xff")
+    (tmp_path / "group.onnx").write_bytes(bytes([7 << 3 | 3]))
+    (tmp_path / "number.onnx").write_bytes(bytes([7 << 3, 1]))
+    for name in ("short", "group", "number"):
+        with pytest.raises(ValueError, match=r"early|wire type|number"):
+            read_parameters(tmp_path / f"{name}.onnx")
+
+
+def test_functions_of_single_precision():
+    x = np.linspace(-30, 30, 6001, dtype=np.float32)
+    exact = x.astype(np.float64)
+    normal = np.array([0.5 * math.erfc(-value / math.sqrt(2)) for value in exact])
+    np.testing.assert_allclose([gelu(value) for value in x], exact * normal, rtol=1e-7, atol=3e-7)
+    np.testing.assert_allclose([exponential(value) for value in x], np.exp(exact), rtol=3e-6)
+    assert exponential(np.float32(-1e30)) < 1e-17
+    positive = np.exp(np.linspace(-60, 60, 4001)).astype(np.float32)
+    np.testing.assert_allclose(
+        [logarithm(value) for value in positive], np.log(positive.astype(float)), atol=5e-7, rtol=2e-7
+    )
+
+
+def test_aligned_arrays():
+    for shape in ((), (3,), (2, 5), (0, 4)):
+        array = aligned(*shape)
+        assert array.shape == shape
+        assert array.dtype == np.float32
+        assert array.ctypes.data % (4 * LANES) == 0 or not array.size
+
+
+# Several networks at once.
+
+
+def test_several_networks_share_what_they_look_at(tmp_path, monkeypatch):
+    models = [tmp_path / name for name in ("a.onnx", "b.onnx", "c.onnx")]
+    for path, content in zip(
+        models, (by_hand(1.0, 0.5), by_hand(-1.0, 0.5), by_hand(1.0, 0.0, 5, PUPPI_SCHEMA)), strict=True
+    ):
+        path.write_bytes(content)
+    methods = [Learned(str(path), chunk=80) for path in models]
+    events = toy_events(5, 60)
+    alone = [method.weights(events) for method in methods]
+    made = []
+    for name in ("features", "links_of"):
+        inner = getattr(learned, name)
+        monkeypatch.setattr(learned, name, lambda *given, inner=inner, name=name: (made.append(name), inner(*given))[1])
+    together = learned.weigh(events, methods)
+    for one, other in zip(together, alone, strict=True):
+        assert ak.array_equal(one, other)
+    chunks = len(learned._chunks(offsets_of(events.candidates.pt), 80)) - 1
+    assert [made.count(name) for name in ("features", "links_of")] == [2 * chunks, 2 * chunks]
+    assert learned.weigh(events, []) == []
+
+
+def test_weights_and_errors_at_once(tmp_path):
+    (tmp_path / "mine.onnx").write_bytes(by_hand(1.0, 0.0))
+    (tmp_path / "mine-spread.onnx").write_bytes(by_hand(-1.0, -2.0))
+    method = hs.get_method(str(tmp_path / "mine.onnx"))
+    events = toy_events(3, 40)
+    weights, errors = weights_and_errors(events, method, learned.spread_of(method))
+    assert ak.array_equal(weights, hs.mitigate(events, method))
+    assert ak.array_equal(errors, hs.weight_errors(events, method))
+    weights, _ = weights_and_errors(events, hs.get_method("chs"), learned.spread_of(method))
+    assert ak.array_equal(weights, hs.mitigate(events, "chs"))
 
 
 # What is no model.

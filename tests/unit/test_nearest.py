@@ -7,6 +7,7 @@ import pytest
 
 from hardscatter.errors import SettingsError
 from hardscatter.geometry.nearest import NO_NEIGHBOUR, nearest
+from hardscatter.geometry.neighbours import build_grid, columns_around, distance2
 from hardscatter.threads import set_threads, threads
 
 PHI_MAX = np.nextafter(np.pi, 0)
@@ -77,6 +78,65 @@ def test_ties_on_a_lattice():
 def test_neighbour_across_the_seam():
     found = nearest(np.zeros(3), np.array([-np.pi, PHI_MAX, 3.0]), np.array([0, 3]), 1)
     np.testing.assert_array_equal(found[:, 0], [1, 0, 1])
+
+
+def test_dense_and_empty_regions_side_by_side():
+    """Blocks must grow and shrink from cell to cell, and thresholds with them."""
+    rng = np.random.default_rng(8)
+    eta = np.concatenate([rng.uniform(-5, 5, 100), rng.normal(1.0, 0.01, 600), rng.normal(-3.0, 1e-5, 300)])
+    phi = np.concatenate([rng.uniform(-np.pi, np.pi, 100), rng.normal(3.0, 0.01, 600), rng.normal(0.0, 1e-5, 300)])
+    where = eta, phi, np.array([0, 1000])
+    for k in (1, 16, 20, 90):
+        np.testing.assert_array_equal(nearest(*where, k), brute(*where, k))
+
+
+def test_ties_in_single_precision_only():
+    """Those that differ by less than single precision tells are in the order of double precision."""
+    rng = np.random.default_rng(9)
+    eta = np.concatenate([rng.uniform(-1, 1, 200), 0.5 + rng.permutation(60) * 1e-12])
+    where = eta, np.concatenate([rng.uniform(-1, 1, 200), np.zeros(60)]), np.array([0, 260])
+    np.testing.assert_array_equal(nearest(*where, 20), brute(*where, 20))
+
+
+@pytest.mark.parametrize("n_same", [30, 70, 290])
+def test_many_in_one_place_among_others(n_same):
+    eta, phi, offsets = crossing(300, seed=10)
+    eta[-n_same:], phi[-n_same:] = 0.25, -np.pi
+    for include_self in (False, True):
+        found = nearest(eta, phi, offsets, 20, include_self=include_self)
+        np.testing.assert_array_equal(found, brute(eta, phi, offsets, 20, include_self=include_self))
+
+
+@pytest.mark.parametrize("scale", [1e-170, 1e-25, 1e25, 1e100])
+def test_distances_beyond_single_precision(scale):
+    eta, phi, offsets = crossing(80, seed=11)
+    where = eta * scale, np.zeros(80) if scale < 1 else phi, offsets
+    np.testing.assert_array_equal(nearest(*where, 5), brute(*where, 5))
+
+
+@pytest.mark.parametrize("n_columns", [1, 2, 5, 6, 7])
+def test_columns_around_go_around_once(n_columns):
+    grid = build_grid(np.zeros(1), np.zeros(1), 2 * np.pi / (n_columns + 0.5))
+    assert grid.n_columns == n_columns
+    for column in range(n_columns):
+        for reach in range(5):
+            a, b, c, d = columns_around(grid, column, reach)
+            wanted = {(column + step) % n_columns for step in range(-reach, reach + 1)}
+            assert sorted([*range(a, b), *range(c, d)]) == sorted(wanted)
+
+
+def test_squares_are_rounded_before_they_are_added():
+    """A processor may fuse the two; then some that are equally far are no longer."""
+    rng = np.random.default_rng(13)
+    d_eta, d_phi = rng.normal(0.0, 1e-3, 500), rng.uniform(0.0, 3.0, 500)
+    ours = [distance2(0.0, 0.0, eta, phi) for eta, phi in zip(d_eta, d_phi, strict=True)]
+    np.testing.assert_array_equal(ours, d_eta * d_eta + d_phi * d_phi)
+
+
+def test_ties_by_rounding_only():
+    eta, phi, offsets = crossing(400, seed=14, eta_max=1e-9)
+    eta[:250], phi[:250] = eta[:250] * 1e-3, 1.0
+    np.testing.assert_array_equal(nearest(eta, phi, offsets, 20), brute(eta, phi, offsets, 20))
 
 
 def test_masks_and_queries_outside_the_sources():

@@ -14,6 +14,8 @@ from scipy.stats import chi2
 import hardscatter as hs
 from hardscatter.errors import InvalidEventsError, MissingFieldError, UnknownMethodError
 from hardscatter.events import flat
+from hardscatter.geometry import Tiles
+from hardscatter.pileup import constituent_subtraction as subtraction
 from hardscatter.pileup import method as registry
 from hardscatter.pileup import puppi as puppi_module
 from hardscatter.pileup.puppi import CMS_PHASE2, CMS_RUN3, EtaBin, Puppi, rapidity
@@ -287,3 +289,69 @@ def test_zeroing_drops_soft_neutrals_without_a_track():
     weights = ak.to_list(hs.mitigate(events, SoftKillerZeroing(softkiller=SoftKiller(tile=0.5))))[0]
     # near a track across ±π; alone and soft; alone but hard; where no tracks are
     assert weights == [1, 1, 0, 1, 1]
+
+
+def test_elementary_functions_equal_numpy():
+    x = np.concatenate([np.linspace(-20, 20, 4001), [0.0, 1e-300, 5e-9]])
+    for ours, theirs, points in (
+        (puppi_module._exp, np.exp, x),
+        (puppi_module._log, np.log, np.exp(x)),
+        (puppi_module._arsinh, np.arcsinh, np.sinh(x)),
+    ):
+        expected = theirs(points)
+        found = np.array([ours(point) for point in points])
+        assert np.all(np.abs(found - expected) <= 4e-16 * np.maximum(np.abs(expected), 1.0))
+
+
+@pytest.mark.parametrize("settings", [{}, {"leptons_apart": True}, {"cone": 1.9}, {"cone": 4.0}])
+def test_puppi_sums_equal_all_pairs(settings):
+    """α over all and over leading tracks, by their definition; a wide cone goes once around the cylinder."""
+    method = dataclasses.replace(CMS_RUN3, **settings)
+    _, (pt, eta, phi, energy, _, _, _, _) = method._columns(toy_events(1, 400))
+    kind = method._kinds(toy_events(1, 400))
+    y = rapidity(pt, eta, energy)
+    d_phi = np.abs(phi[:, None] - phi)
+    d_phi2 = np.minimum(d_phi, 2 * np.pi - d_phi) ** 2
+    separation2 = (eta[:, None] - eta) ** 2 + d_phi2
+    near = ((y[:, None] - y) ** 2 + d_phi2 <= method.cone**2) & (separation2 >= 1e-4)
+    asks = kind != puppi_module._SPECTATOR
+    for fill, source in (
+        (puppi_module._alphas_of_leading, kind == puppi_module._LEADING),
+        (puppi_module._alphas_of_all, asks),
+    ):
+        total = np.where(near & source, pt**2 / np.maximum(separation2, 1e-4), 0.0).sum(axis=1)
+        alpha = np.zeros(len(pt))
+        fill(asks, pt, y, eta, phi, kind, method.cone, alpha)
+        expected = np.log(np.where(total > 0, total, 1.0))
+        assert alpha[asks] == pytest.approx(expected[asks], rel=1e-12, abs=1e-12)
+
+
+@pytest.mark.parametrize("alpha", [-1.0, 0.0, 1.0, 1.7, 2.0, 600.0])
+@pytest.mark.parametrize(("max_distance", "ghost_area"), [(0.25, 0.01), (1.0, 0.1), (4.0, 0.5), (np.inf, 1.0)])
+def test_constituent_subtraction_equals_a_walk_through_all_pairs(alpha, max_distance, ghost_area):
+    events = toy_events(1, 150)
+    pt, eta, phi, charge = (flat(events.candidates[name]) for name in ("pt", "eta", "phi", "charge"))
+    neutral = np.flatnonzero(charge == 0)
+    density = 3.0  # GeV
+    ghosts = Tiles(np.sqrt(ghost_area), 5.0)
+    row, column = np.divmod(np.arange(ghosts.n_tiles), ghosts.n_columns)
+    ghost_y = (row + 0.5) * 10.0 / ghosts.n_rows - 5.0
+    ghost_phi = (column + 0.5) * 2 * np.pi / ghosts.n_columns
+    d_phi = np.abs(np.mod(phi[neutral, None], 2 * np.pi) - ghost_phi)
+    distance2 = (eta[neutral, None] - ghost_y) ** 2 + np.minimum(d_phi, 2 * np.pi - d_phi) ** 2
+    with np.errstate(over="ignore", under="ignore"):
+        factor = np.clip(pt[neutral, None] ** alpha, 1e-280, 1e280)
+    measure = np.where(distance2 <= max_distance**2, distance2 * factor, np.nan)
+    left, ghost_left = pt[neutral].copy(), np.full(ghosts.n_tiles, density * ghosts.area)
+    for pair in np.argsort(measure, axis=None)[: np.isfinite(measure).sum()]:
+        i, ghost = np.divmod(pair, ghosts.n_tiles)
+        taken = min(left[i], ghost_left[ghost])
+        left[i] -= taken
+        ghost_left[ghost] -= taken
+    found = pt[neutral].copy()
+    subtraction._pass(
+        found, eta[neutral], np.mod(phi[neutral], 2 * np.pi), np.full(ghosts.n_tiles, density * ghosts.area),
+        ghosts.n_rows, ghosts.n_columns, 5.0, max_distance, alpha,
+    )  # fmt: skip
+    assert found == pytest.approx(left, abs=1e-9)
+    assert (found < pt[neutral]).any()

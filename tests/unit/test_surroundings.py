@@ -46,6 +46,41 @@ def test_against_brute_force():
     assert (sums[:, NAMES["leading_within_0.4"]] > 0).any()
 
 
+def brute(pt, eta, phi, kind):
+    d_phi, d_eta = np.abs(phi[:, None] - phi), np.abs(eta[:, None] - eta)
+    distance = np.hypot(d_eta, np.minimum(d_phi, 2 * np.pi - d_phi))
+    result = np.zeros((len(pt), len(NAMES)))
+    for number, name in enumerate(KINDS):
+        those = ~np.eye(len(pt), dtype=bool) & (kind == number)
+        for radius in RADII:
+            result[:, NAMES[f"{name}_within_{radius:g}"]] = (those & (distance < radius)) @ pt
+        shapes = (those & (distance < RADII[-1])) * np.square(pt / np.maximum(distance, 0.02))
+        result[:, NAMES[f"{name}_shape"]] = shapes.sum(axis=1)
+        result[:, NAMES[f"{name}_in_strip"]] = (those & (d_eta < STRIP)) @ pt
+    return result
+
+
+@pytest.mark.parametrize("spread", [1e-3, 0.3, 5.0, 15.0])
+@pytest.mark.parametrize("n_kinds", [1, 4])
+def test_dense_sparse_far_out_and_across_the_seam(spread, n_kinds):
+    rng = np.random.default_rng(12)
+    n = 400
+    pt, eta = rng.exponential(2.0, n), np.clip(rng.normal(0.0, spread, n), -20, 20)
+    phi = rng.normal(np.pi, min(spread, 2.0), n)
+    phi = phi - 2 * np.pi * np.floor((phi + np.pi) / (2 * np.pi))
+    which = rng.integers(4 - n_kinds, 4, n)
+    events = crossing(pt, eta, phi, (which > 0).astype(int), np.array([-1, 0, 3, -1])[which])
+    np.testing.assert_allclose(surroundings(events), brute(pt, eta, phi, which), rtol=1e-9, atol=1e-7)
+
+
+def test_a_crossing_on_its_own_and_in_a_batch():
+    events = toy_events(n_events=4, n_candidates=150)
+    sums, start = surroundings(events), 0
+    for i, n in enumerate(events.n_candidates):
+        np.testing.assert_array_equal(surroundings(events[i : i + 1]), sums[start : start + n])
+        start += n
+
+
 def test_kinds():
     charge, vertex = np.array([0, 0, 1, -1, 1, 1]), np.array([0, -1, 0, 1, 57, -1])
     assert [KINDS[k] for k in kinds(charge, vertex)] == [

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hardscatter.compiled import kernel
-from hardscatter.detector.grouping import group
+from hardscatter.detector.grouping import group_few
 from hardscatter.detector.propagation import Deposits
 from hardscatter.detector.random import child, log_normal, normals, uniform
-from hardscatter.detector.tables import CalorimeterTable, TowerGrid, energy_error, tower_number
+from hardscatter.detector.tables import CalorimeterTable, TowerGrid, error_of, tower_numbers
 
 Floats = NDArray[np.float64]
 
@@ -61,38 +61,64 @@ def sum_towers(
     A track belongs to the tower that its own particle hit. Its error is resolution·E, with E the deposited part of
     its energy where the calorimeter is better than the tracker, else all of it. Source: SimpleCalorimeter.
     """
-    numbers = np.empty(len(deposits.energy), dtype=np.int64)
-    for i in range(len(numbers)):
-        numbers[i] = -1
-        if table.fraction[deposits.species[i]] > _NO_DEPOSIT:
-            numbers[i] = tower_number(table.grid, deposits.eta[i], deposits.phi[i])
-    towers = group(numbers)
+    numbers = tower_numbers(table.grid, deposits.eta, deposits.phi)
+    _leave_out(numbers, table.fraction, deposits.species)
+    towers = group_few(numbers, len(table.grid.row))
     n = len(towers.key)
     sums = TowerSums(towers.key, np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n))
+    tower_of_track = towers.of[track_deposit]
+    fraction = table.fraction[deposits.species[track_deposit]]
+    _add_tracks(tower_of_track, track_energy, track_resolution, fraction, table.grid, sums)
     seen = np.zeros(len(numbers), dtype=np.bool_)
-    tower_of_track = np.full(len(track_deposit), -1)
-    for t in range(len(track_deposit)):
-        tower = towers.of[track_deposit[t]]
-        seen[track_deposit[t]] = True
-        tower_of_track[t] = tower
-        if tower < 0:
-            continue
-        energy = track_energy[t]
-        deposited = energy * table.fraction[deposits.species[track_deposit[t]]]
-        calorimeter_error = energy_error(table.grid, _row(table.grid, towers.key[tower]), energy) / energy
-        guess = deposited if calorimeter_error < track_resolution[t] else energy
-        sums.track_energy[tower] += deposited
-        sums.track_variance[tower] += (track_resolution[t] * guess) ** 2
-    for i in range(len(numbers)):
-        tower = towers.of[i]
-        if tower < 0:
-            continue
-        deposited = deposits.energy[i] * table.fraction[deposits.species[i]]
-        sums.energy[tower] += deposited
-        sums.hard[tower] += deposited if deposits.hard[i] else 0.0
-        sums.unseen[tower] += 0.0 if seen[i] else deposited
-        sums.unseen_hard[tower] += deposited if deposits.hard[i] and not seen[i] else 0.0
+    seen[track_deposit] = True
+    _add_deposits(towers.of, deposits, seen, table.fraction, sums)
     return sums, tower_of_track
+
+
+@kernel
+def _leave_out(numbers: NDArray[np.int64], fraction: Floats, species: NDArray[np.uint8]) -> None:
+    """Take deposits of next to nothing out of their towers."""
+    for i in range(len(numbers)):
+        if fraction[species[i]] <= _NO_DEPOSIT:
+            numbers[i] = -1
+
+
+@kernel
+def _add_tracks(
+    tower_of: NDArray[np.int64], energies: Floats, resolutions: Floats, fractions: Floats, grid: TowerGrid,
+    sums: TowerSums,
+) -> None:  # fmt: skip
+    number, sum_energy, sum_variance = sums.number, sums.track_energy, sums.track_variance
+    rows, constant2, stochastic2, noise2 = grid.row, grid.constant2, grid.stochastic2, grid.noise2
+    for t in range(len(tower_of)):
+        tower = tower_of[t]
+        if tower < 0:
+            continue
+        energy, resolution = energies[t], resolutions[t]
+        deposited = energy * fractions[t]
+        row = rows[number[tower]]
+        calorimeter_error = error_of(constant2[row], stochastic2[row], noise2[row], energy) / energy
+        guess = deposited if calorimeter_error < resolution else energy
+        sum_energy[tower] += deposited
+        sum_variance[tower] += (resolution * guess) ** 2
+
+
+@kernel
+def _add_deposits(
+    tower_of: NDArray[np.int64], deposits: Deposits, seen: NDArray[np.bool_], fraction: Floats, sums: TowerSums
+) -> None:
+    energies, species, hard = deposits.energy, deposits.species, deposits.hard
+    sum_all, sum_hard, sum_unseen, sum_unseen_hard = sums.energy, sums.hard, sums.unseen, sums.unseen_hard
+    for i in range(len(tower_of)):
+        tower = tower_of[i]
+        if tower < 0:
+            continue
+        deposited = energies[i] * fraction[species[i]]
+        sum_all[tower] += deposited
+        sum_unseen[tower] += 0.0 if seen[i] else deposited
+        if hard[i]:
+            sum_hard[tower] += deposited
+            sum_unseen_hard[tower] += 0.0 if seen[i] else deposited
 
 
 @kernel
@@ -110,34 +136,58 @@ def flow(sums: TowerSums, table: CalorimeterTable, key: np.uint64) -> tuple[Neut
     Source: Delphes, SimpleCalorimeter.
     """
     n = len(sums.number)
-    out = Neutrals(np.empty(n, dtype=np.int64), np.empty(n), np.empty(n), np.empty(n), np.empty(n), np.empty(n))
-    factor = np.ones(n)
-    n_neutrals = 0
+    energies, sigmas = _measure(sums.number, sums.energy, table, key)
+    excess, factor = np.empty(n), np.ones(n)
+    neutral, n_neutrals = np.empty(n, dtype=np.int64), 0
+    track_energy, track_variance = sums.track_energy, sums.track_variance
     for tower in range(n):
-        row = _row(table.grid, sums.number[tower])
-        own = child(key, sums.number[tower])
-        energy = log_normal(sums.energy[tower], energy_error(table.grid, row, sums.energy[tower]), normals(own, 0)[0])
-        sigma = energy_error(table.grid, row, energy)
-        if energy < table.min_energy or energy < table.min_significance * sigma:
-            energy = 0.0
-        tracks, variance = sums.track_energy[tower], sums.track_variance[tower]
-        excess = max(energy - tracks, 0.0)
-        if excess <= table.min_energy or excess <= table.min_significance * math.sqrt(variance + sigma * sigma):
-            if tracks > 0.0:
-                factor[tower] = _best_energy(tracks, variance, energy, sigma) / tracks
-            continue
-        out.tower[n_neutrals], out.energy[n_neutrals] = sums.number[tower], excess
-        out.eta[n_neutrals], out.phi[n_neutrals] = _place(table, sums.number[tower], row, own)
-        all_hard = sums.hard[tower] / sums.energy[tower]
-        explained = sums.unseen[tower] <= 0.0
-        out.hard_fraction[n_neutrals] = all_hard if explained else sums.unseen_hard[tower] / sums.unseen[tower]
-        out.deposit_hard_fraction[n_neutrals] = all_hard
-        n_neutrals += 1
-    neutrals = Neutrals(
-        out.tower[:n_neutrals], out.energy[:n_neutrals], out.eta[:n_neutrals], out.phi[:n_neutrals],
-        out.hard_fraction[:n_neutrals], out.deposit_hard_fraction[:n_neutrals],
-    )  # fmt: skip
-    return neutrals, factor
+        energy, sigma = energies[tower], sigmas[tower]
+        tracks, variance = track_energy[tower], track_variance[tower]
+        over = max(energy - tracks, 0.0)
+        if over > table.min_energy and over > table.min_significance * math.sqrt(variance + sigma * sigma):
+            neutral[n_neutrals], excess[n_neutrals] = tower, over
+            n_neutrals += 1
+        elif tracks > 0.0:
+            factor[tower] = _best_energy(tracks, variance, energy, sigma) / tracks
+    return _neutrals(neutral[:n_neutrals], excess[:n_neutrals], sums, table, key), factor
+
+
+@kernel
+def _measure(
+    numbers: NDArray[np.int64], true: Floats, table: CalorimeterTable, key: np.uint64
+) -> tuple[Floats, Floats]:
+    """Return the measured energy of each tower, 0 below the thresholds, and σ of that before they are asked."""
+    grid = table.grid
+    energies, sigmas = np.empty(len(true)), np.empty(len(true))
+    for tower in range(len(true)):
+        row = grid.row[numbers[tower]]
+        terms = grid.constant2[row], grid.stochastic2[row], grid.noise2[row]
+        energy = log_normal(true[tower], error_of(*terms, true[tower]), normals(child(key, numbers[tower]), 0)[0])
+        sigma = error_of(*terms, energy)
+        read_out = energy >= table.min_energy and energy >= table.min_significance * sigma
+        energies[tower], sigmas[tower] = energy if read_out else 0.0, sigma
+    return energies, sigmas
+
+
+@kernel
+def _neutrals(
+    chosen: NDArray[np.int64], excess: Floats, sums: TowerSums, table: CalorimeterTable, key: np.uint64
+) -> Neutrals:
+    """Put what is too much for the tracks of the `chosen` towers somewhere into them."""
+    n = len(chosen)
+    number, energy, hard = sums.number[chosen], sums.energy[chosen], sums.hard[chosen]
+    unseen, unseen_hard = sums.unseen[chosen], sums.unseen_hard[chosen]
+    rows, edges, first, phi_cells = table.grid.row, table.grid.edges, table.grid.first, table.grid.phi_cells
+    eta, phi, hard_fraction, all_hard = np.empty(n), np.empty(n), np.empty(n), np.empty(n)
+    for i in range(n):
+        own, row = child(key, number[i]), rows[number[i]]
+        across, around = (uniform(own, 2), uniform(own, 3)) if table.smear_centre else (0.5, 0.5)
+        eta[i] = edges[row] + across * (edges[row + 1] - edges[row])
+        cell = number[i] - first[row] + around
+        phi[i] = -math.pi + 2.0 * math.pi * cell / phi_cells[row]
+        all_hard[i] = hard[i] / energy[i]
+        hard_fraction[i] = all_hard[i] if unseen[i] <= 0.0 else unseen_hard[i] / unseen[i]
+    return Neutrals(number, excess, eta, phi, hard_fraction, all_hard)
 
 
 @kernel
@@ -147,18 +197,3 @@ def _best_energy(tracks: float, variance: float, energy: float, sigma: float) ->
         return tracks
     track_weight, tower_weight = 1.0 / variance, 1.0 / (sigma * sigma)
     return (track_weight * tracks + tower_weight * energy) / (track_weight + tower_weight)
-
-
-@kernel
-def _row(grid: TowerGrid, number: int) -> int:
-    return int(np.searchsorted(grid.first, number, side="right")) - 1
-
-
-@kernel
-def _place(table: CalorimeterTable, number: int, row: int, key: np.uint64) -> tuple[float, float]:
-    """Return where in its tower a neutral is put."""
-    grid = table.grid
-    across, around = (uniform(key, 2), uniform(key, 3)) if table.smear_centre else (0.5, 0.5)
-    eta = grid.edges[row] + across * (grid.edges[row + 1] - grid.edges[row])
-    cell = number - grid.first[row] + around
-    return eta, -math.pi + 2.0 * math.pi * cell / grid.phi_cells[row]

@@ -129,10 +129,9 @@ def _without(tracks: Tracks, lost: NDArray[np.int64]) -> Tracks:
 @kernel
 def _smear_photons(photons: Neutrals, relative: float, key: np.uint64) -> Neutrals:
     """Smear the energy of photons by a Gaussian and drop those at or below 0. Source: Delphes, EnergySmearing."""
-    energy = np.empty_like(photons.energy)
+    tower, energy = photons.tower, photons.energy.copy()
     for i in range(len(energy)):
-        normal = normals(child(key, photons.tower[i]), 0)[0]
-        energy[i] = photons.energy[i] * (1.0 + relative * normal)
+        energy[i] *= 1.0 + relative * normals(child(key, tower[i]), 0)[0]
     kept = energy > 0.0
     return Neutrals(
         photons.tower[kept], energy[kept], photons.eta[kept], photons.phi[kept], photons.hard_fraction[kept],
@@ -231,8 +230,20 @@ def _neutral_candidates(neutrals: Neutrals, pdg_id: int) -> Candidates:
 def _hardest_first(parts: list[Candidates]) -> Candidates:
     """Join charged and neutral candidates by falling pt: the order of simulation would tell hard from pileup."""
     joined = Candidates._make(np.concatenate(columns) for columns in zip(*parts, strict=True))
-    order = np.argsort(-joined.pt, kind="stable")
+    order = _falling(joined.pt)
     return Candidates._make(column[order] for column in joined)
+
+
+def _falling(pt: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Return the order of falling pt, above 0; equal ones as they come.
+
+    The bits of such numbers rise as they do. With the place behind them they are whole numbers that NumPy sorts ten
+    times as quickly as it argsorts.
+    """
+    falling = np.uint64(0xFFFFFFFF) - pt.view(np.uint32)
+    keys = (falling << np.uint64(32)) | np.arange(len(pt), dtype=np.uint64)
+    keys.sort()
+    return (keys & np.uint64(0xFFFFFFFF)).astype(np.int64)
 
 
 def _narrow(values: Floats) -> NDArray[np.float32]:

@@ -47,3 +47,21 @@ def group(keys: NDArray[np.int64]) -> Groups:
             n_groups += 1
         of[i] = table[place]
     return Groups(of, key[:n_groups])
+
+
+@kernel
+def group_few(keys: NDArray[np.int64], n_keys: int) -> Groups:
+    """Group items as `group` does, with a table of all keys from 0 to `n_keys` − 1: quicker where that is small."""
+    table = np.full(n_keys, -1, dtype=np.int32)
+    of, key = np.empty(len(keys), dtype=np.int64), np.empty(min(len(keys), n_keys), dtype=np.int64)
+    n_groups = 0
+    for i in range(len(keys)):
+        if keys[i] < 0:
+            of[i] = -1
+            continue
+        if table[keys[i]] < 0:
+            table[keys[i]] = n_groups
+            key[n_groups] = keys[i]
+            n_groups += 1
+        of[i] = table[keys[i]]
+    return Groups(of, key[:n_groups])

@@ -20,9 +20,8 @@ from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 from scipy.special import ndtr, ndtri
 
-from hardscatter.compiled import kernel
 from hardscatter.detector.card import Card, Finite, NotNegative
-from hardscatter.detector.tables import CalorimeterTable, TowerGrid, tables_of, tower_number
+from hardscatter.detector.tables import CalorimeterTable, TowerGrid, tables_of, tower_numbers
 from hardscatter.events import CANDIDATE_FIELDS, NO_VERTEX, Events, flat, jagged_like
 from hardscatter.geometry.angles import wrap_phi
 from hardscatter.io.delphes_events import NEUTRAL_HADRON, PHOTON
@@ -184,16 +183,8 @@ def _occupied(columns: dict[str, NDArray[Any]], event: Whole, grid: TowerGrid, p
     absolute = np.abs(columns.get("pdg_id", np.full(len(event), NEUTRAL_HADRON)))
     own = (absolute == forward) | (absolute == pdg_id)
     here = np.flatnonzero((columns["charge"] == 0) & own)
-    tower = _towers(grid, columns["eta"][here].astype(np.float64), columns["phi"][here].astype(np.float64))
+    tower = tower_numbers(grid, columns["eta"][here].astype(np.float64), columns["phi"][here].astype(np.float64))
     return here[tower >= 0], tower[tower >= 0]
-
-
-@kernel
-def _towers(grid: TowerGrid, eta: Floats, phi: Floats) -> Whole:
-    out = np.empty(len(eta), dtype=np.int64)
-    for i in range(len(eta)):
-        out[i] = tower_number(grid, eta[i], phi[i])
-    return out
 
 
 def _row(grid: TowerGrid, tower: Whole) -> Whole:

@@ -38,6 +38,8 @@ class TowerGrid(NamedTuple):
     """Towers in each row, shape (rows,)."""
     first: NDArray[np.int64]
     """Number of each row's first tower, and the number of all towers at the end."""
+    row: NDArray[np.int32]
+    """Row of each tower."""
     guess: NDArray[np.int64]
     """A row at or below the one that a fine eta bin lies in."""
     guess_per_eta: float
@@ -121,44 +123,80 @@ def tower_grid(calorimeter: Calorimeter) -> TowerGrid:
     )
     first = np.concatenate(([0], np.cumsum(phi_cells))).astype(np.int64)
     per_eta = _FINE / (edges[-1] - edges[0])
-    return TowerGrid(edges, phi_cells, first, guess.astype(np.int64), per_eta, constant2, stochastic2, noise2)
+    row = np.repeat(np.arange(len(phi_cells), dtype=np.int32), phi_cells)
+    return TowerGrid(edges, phi_cells, first, row, guess.astype(np.int64), per_eta, constant2, stochastic2, noise2)
+
+
+# Loops over arrays, with nothing called inside that takes an array or a record of them: Numba would count references
+# at each call, which costs more than the look-up.
+
+
+@kernel
+def values_at(table: PtEtaTable, kinds: NDArray[np.int64], pt: Floats, eta: Floats) -> Floats:
+    """Return the value of a function at each pt (GeV) and eta, 0 outside its blocks; bins hold their upper edge."""
+    eta_edges, pt_edges, a, b = table
+    values = np.zeros(len(pt))
+    for i in range(len(pt)):
+        row = column = -1  # counts are quicker than searches among few edges
+        for j in range(len(eta_edges)):
+            row += eta_edges[j] < abs(eta[i])
+        for j in range(len(pt_edges)):
+            column += pt_edges[j] < pt[i]
+        row = max(row, 0)
+        if row < a.shape[1] and 0 <= column < a.shape[2]:
+            values[i] = a[kinds[i], row, column] + b[kinds[i], row, column] * pt[i]
+    return values
 
 
 @kernel
 def value_at(table: PtEtaTable, kind: int, pt: float, eta: float) -> float:
-    """Return the value of a function at pt (GeV) and eta, 0 outside its blocks; bins hold their upper edge."""
-    row, column = int(np.searchsorted(table.eta, abs(eta))) - 1, int(np.searchsorted(table.pt, pt)) - 1
-    if row >= table.a.shape[1] or column < 0 or column >= table.a.shape[2]:
-        return 0.0
-    row = max(row, 0)
-    return float(table.a[kind, row, column] + table.b[kind, row, column] * pt)
+    """Return the value of a function at one pt (GeV) and eta."""
+    return float(values_at(table, np.array([kind]), np.array([pt]), np.array([eta]))[0])
 
 
 @kernel
-def tower_row(grid: TowerGrid, eta: float) -> int:
-    """Return the row of towers that eta lies in, (lower edge, upper edge], or −1 outside the grid."""
-    if not grid.edges[0] < eta <= grid.edges[-1]:
-        return -1
-    row = grid.guess[int((eta - grid.edges[0]) * grid.guess_per_eta)]
-    while eta > grid.edges[row + 1]:
-        row += 1
-    while eta <= grid.edges[row]:
-        row -= 1
-    return int(row)
+def tower_numbers(grid: TowerGrid, eta: Floats, phi: Floats) -> NDArray[np.int64]:
+    """Return the number of the tower at each (eta, phi in [−π, π)), −1 outside the grid.
+
+    Rows are (lower edge, upper edge].
+    """
+    edges, phi_cells, first, guess = grid.edges, grid.phi_cells, grid.first, grid.guess
+    lowest, highest = edges[0], edges[-1]
+    numbers = np.full(len(eta), -1)
+    for i in range(len(eta)):
+        if not lowest < eta[i] <= highest:
+            continue
+        row = guess[int((eta[i] - lowest) * grid.guess_per_eta)]
+        while eta[i] > edges[row + 1]:
+            row += 1
+        while eta[i] <= edges[row]:
+            row -= 1
+        cells = phi_cells[row]
+        turn = int((phi[i] + math.pi) * cells / (2.0 * math.pi))
+        numbers[i] = first[row] + min(max(turn, 0), cells - 1)
+    return numbers
 
 
 @kernel
 def tower_number(grid: TowerGrid, eta: float, phi: float) -> int:
-    """Return the number of the tower at (eta, phi in [−π, π)), or −1 outside the grid."""
-    row = tower_row(grid, eta)
-    if row < 0:
-        return -1
-    cells = grid.phi_cells[row]
-    turn = int((phi + math.pi) * cells / (2.0 * math.pi))
-    return int(grid.first[row] + min(max(turn, 0), cells - 1))
+    """Return the number of the tower at one (eta, phi in [−π, π)), or −1 outside the grid."""
+    return int(tower_numbers(grid, np.array([eta]), np.array([phi]))[0])
+
+
+@kernel
+def tower_row(grid: TowerGrid, eta: float) -> int:
+    """Return the row of towers that eta lies in, or −1 outside the grid."""
+    number = tower_number(grid, eta, 0.0)
+    return -1 if number < 0 else int(grid.row[number])
 
 
 @kernel
 def energy_error(grid: TowerGrid, row: int, energy: float) -> float:
     """Return σ(E) in GeV of a tower in a row."""
-    return math.sqrt((grid.constant2[row] * energy + grid.stochastic2[row]) * energy + grid.noise2[row])
+    return error_of(grid.constant2[row], grid.stochastic2[row], grid.noise2[row], energy)
+
+
+@kernel
+def error_of(constant2: float, stochastic2: float, noise2: float, energy: float) -> float:
+    """Return σ(E) in GeV of a tower with these terms."""
+    return math.sqrt((constant2 * energy + stochastic2) * energy + noise2)

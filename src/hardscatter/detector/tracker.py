@@ -13,7 +13,7 @@ from hardscatter.detector.card import Tracker
 from hardscatter.detector.grouping import group
 from hardscatter.detector.propagation import Charged
 from hardscatter.detector.random import child, log_normal, normals, uniform
-from hardscatter.detector.tables import ELECTRON, PtEtaTable, value_at
+from hardscatter.detector.tables import ELECTRON, PtEtaTable, values_at
 
 Floats = NDArray[np.float64]
 
@@ -70,20 +70,21 @@ def separated(charged: Charged, rules: TrackRules) -> NDArray[np.bool_]:
         return np.ones(n, dtype=np.bool_)
     keys = np.empty(n, dtype=np.int64)
     rows_per_side = math.ceil(rules.max_eta / rules.eta_cell) + 1
+    eta, phi, pt = charged.dense_eta, charged.dense_phi, charged.pt
     for i in range(n):
-        if math.isnan(charged.dense_eta[i]):
+        if math.isnan(eta[i]):
             keys[i] = _FAR + i
-        elif abs(charged.dense_eta[i]) >= rules.max_eta:
+        elif abs(eta[i]) >= rules.max_eta:
             keys[i] = -1
         else:
-            row = math.ceil(charged.dense_eta[i] / rules.eta_cell) + rows_per_side
-            column = math.ceil((charged.dense_phi[i] + math.pi) * rules.phi_cells / (2.0 * math.pi))
+            row = math.ceil(eta[i] / rules.eta_cell) + rows_per_side
+            column = math.ceil((phi[i] + math.pi) * rules.phi_cells / (2.0 * math.pi))
             keys[i] = row * (rules.phi_cells + 2) + column
-    cells = group(keys)
-    hardest = np.full(len(cells.key), -1)
+    cell_of, cells = group(keys)
+    hardest = np.full(len(cells), -1)
     for i in range(n):
-        cell = cells.of[i]
-        if cell >= 0 and (hardest[cell] < 0 or charged.pt[i] > charged.pt[hardest[cell]]):
+        cell = cell_of[i]
+        if cell >= 0 and (hardest[cell] < 0 or pt[i] > pt[hardest[cell]]):
             hardest[cell] = i
     result = np.zeros(n, dtype=np.bool_)
     for i in hardest:
@@ -104,38 +105,47 @@ def measure_tracks(
 
     Source: Delphes, DenseTrackFilter, Efficiency, MomentumSmearing, EnergySmearing.
     """
-    n = len(charged.pt)
-    alone = separated(charged, rules)
-    out = Tracks(
-        np.empty(n, dtype=np.int64), np.empty(n), np.empty(n), np.empty(n), np.empty(n), np.empty(n), np.empty(n),
-        np.empty(n),
+    found = _found(charged, kinds, rules, efficiency, key)
+    n = len(found)
+    interaction, particle, true_pt, mass = (
+        charged.interaction[found], charged.particle[found], charged.pt[found], charged.mass[found]
     )  # fmt: skip
-    n_tracks = 0
+    true_eta, true_phi, kind = charged.eta[found], charged.phi[found], kinds[found]
+    eta_of_tables = charged.outer_eta[found] if rules.position_eta else true_eta
+    error = np.minimum(values_at(resolution, kind, true_pt, eta_of_tables), 1.0)
+    pt, eta, phi, energy, d0, dz = np.empty(n), np.empty(n), np.empty(n), np.empty(n), np.empty(n), np.empty(n)
+    kept = np.ones(n, dtype=np.bool_)
     for i in range(n):
-        true_pt, mass, kind = charged.pt[i], charged.mass[i], kinds[i]
-        eta_of_tables = charged.outer_eta[i] if rules.position_eta else charged.eta[i]
-        own = child(child(key, charged.interaction[i]), charged.particle[i])
-        if not alone[i] or uniform(own, 0) >= value_at(efficiency, kind, true_pt, eta_of_tables):
-            continue
+        own = child(child(key, interaction[i]), particle[i])
         normal_eta, normal_phi = normals(own, 1)
-        eta = charged.eta[i] + rules.smearing * normal_eta
-        error = min(value_at(resolution, kind, true_pt, eta_of_tables), 1.0)
+        eta[i], phi[i] = true_eta[i] + rules.smearing * normal_eta, true_phi[i] + rules.smearing * normal_phi
         normal_pt = normals(own, 3)[0]
-        if kind == ELECTRON:
-            energy = math.hypot(true_pt * math.cosh(eta), mass) * (1.0 + error * normal_pt)
-            if energy <= mass:
-                continue
-            pt = math.sqrt(energy * energy - mass * mass) / math.cosh(eta)
+        if kind[i] == ELECTRON:
+            energy[i] = math.hypot(true_pt[i] * math.cosh(eta[i]), mass[i]) * (1.0 + error[i] * normal_pt)
+            kept[i] = energy[i] > mass[i]
+            pt[i] = math.sqrt(max(energy[i] * energy[i] - mass[i] * mass[i], 0.0)) / math.cosh(eta[i])
         else:
-            pt = log_normal(true_pt, error * true_pt, normal_pt)
-            energy = math.hypot(pt * math.cosh(eta), mass)
-        out.source[n_tracks] = i
-        out.pt[n_tracks], out.eta[n_tracks], out.energy[n_tracks] = pt, eta, energy
-        out.phi[n_tracks] = charged.phi[i] + rules.smearing * normal_phi
-        out.resolution[n_tracks] = error
-        out.d0_normal[n_tracks], out.dz_normal[n_tracks] = normals(own, 5)
-        n_tracks += 1
-    return Tracks(
-        out.source[:n_tracks], out.pt[:n_tracks], out.eta[:n_tracks], out.phi[:n_tracks], out.energy[:n_tracks],
-        out.resolution[:n_tracks], out.d0_normal[:n_tracks], out.dz_normal[:n_tracks],
-    )  # fmt: skip
+            pt[i] = log_normal(true_pt[i], error[i] * true_pt[i], normal_pt)
+            energy[i] = math.hypot(pt[i] * math.cosh(eta[i]), mass[i])
+        d0[i], dz[i] = normals(own, 5)
+    if kept.all():
+        return Tracks(found, pt, eta, phi, energy, error, d0, dz)
+    return Tracks(found[kept], pt[kept], eta[kept], phi[kept], energy[kept], error[kept], d0[kept], dz[kept])
+
+
+@kernel
+def _found(
+    charged: Charged, kinds: NDArray[np.int64], rules: TrackRules, efficiency: PtEtaTable, key: np.uint64
+) -> NDArray[np.int64]:
+    """Return which particles are found."""
+    alone = separated(charged, rules)
+    eta = charged.outer_eta if rules.position_eta else charged.eta
+    chance = values_at(efficiency, kinds, charged.pt, eta)
+    interaction, particle = charged.interaction, charged.particle
+    found, n = np.empty(len(chance), dtype=np.int64), 0
+    for i in range(len(chance)):
+        if not alone[i]:
+            continue
+        found[n] = i
+        n += uniform(child(child(key, interaction[i]), particle[i]), 0) < chance[i]
+    return found[:n]

@@ -78,15 +78,16 @@ def fit_vertices(tracks: MeasuredTracks, true_z: Floats, rules: VertexRules) -> 
     n = len(true_z)
     count, weight = np.zeros(n, dtype=np.int64), np.zeros(n)
     mean, sum_pt2 = np.zeros(n), np.zeros(n)
-    for i in range(len(tracks.pt)):
-        k = tracks.interaction[i]
-        if tracks.pt[i] < rules.min_track_pt or abs(tracks.d0[i]) > rules.max_d0_significance * tracks.d0_error[i]:
+    interaction, pt, d0, d0_error, track_z, z_error = tracks
+    for i in range(len(pt)):
+        k = interaction[i]
+        if pt[i] < rules.min_track_pt or abs(d0[i]) > rules.max_d0_significance * d0_error[i]:
             continue
-        w = 1.0 / tracks.z_error[i] ** 2
+        own = 1.0 / z_error[i] ** 2
         count[k] += 1
-        weight[k] += w
-        mean[k] += w * tracks.z[i]
-        sum_pt2[k] += tracks.pt[i] ** 2
+        weight[k] += own
+        mean[k] += own * track_z[i]
+        sum_pt2[k] += pt[i] ** 2
     largest = 1.0 / rules.min_error**2
     sum_pt2[0] = math.inf
     z, w, n_kept = np.empty(n), np.empty(n), 0
@@ -115,17 +116,26 @@ def count_tracks(tracks: MeasuredTracks, vertices: Vertices, rules: VertexRules)
     The mean over vertices, and one track shared by all, is added: a vertex without a track of that pt may have had one.
     """
     n_tracks = np.zeros((len(vertices.z), len(_PT_EDGES) + 1))
-    for i in range(len(tracks.z)):
+    order, z, error2, start = _in_a_row(vertices, tracks.z)
+    widest2 = error2.max()
+    bins, track_z, track_error = _pt_bins(tracks.pt), tracks.z, tracks.z_error
+    for i in range(len(track_z)):
         nearest, best = -1, rules.max_significance**2
-        for v in range(len(vertices.z)):
-            variance = tracks.z_error[i] ** 2 + vertices.error[v] ** 2
-            significance2 = (tracks.z[i] - vertices.z[v]) ** 2 / variance
-            if significance2 < best:
-                nearest, best = v, significance2
+        track_error2 = track_error[i] ** 2
+        for step in (1, -1):
+            v = start[i] + min(step, 0)
+            while 0 <= v < len(z):
+                distance2 = (track_z[i] - z[v]) ** 2
+                if distance2 / (track_error2 + widest2) > best:  # nor is any further out nearer
+                    break
+                significance2 = distance2 / (track_error2 + error2[v])
+                if significance2 < best or (significance2 == best and order[v] < nearest):
+                    nearest, best = order[v], significance2
+                v += step
         if nearest >= 0:
-            n_tracks[nearest, _pt_bin(tracks.pt[i])] += 1.0
+            n_tracks[nearest, bins[i]] += 1.0
     for b in range(n_tracks.shape[1]):
-        n_tracks[:, b] += (n_tracks[:, b].sum() + 1.0) / max(len(vertices.z), 1)
+        n_tracks[:, b] += (n_tracks[:, b].sum() + 1.0) / max(len(z), 1)
     return n_tracks
 
 
@@ -136,30 +146,68 @@ def associate(tracks: MeasuredTracks, vertices: Vertices, n_tracks: Floats, rule
     `n_tracks` is what `count_tracks` gives. A vertex is within reach if it is nearer than `max_significance` standard
     deviations or `reach` (mm).
     """
-    chosen = np.full(len(tracks.z), NO_VERTEX, dtype=np.int32)
-    for i in range(len(tracks.z)):
-        best = 0.0
-        b = _pt_bin(tracks.pt[i])
-        for v in range(len(vertices.z)):
-            distance = abs(tracks.z[i] - vertices.z[v])
-            spread = math.sqrt(tracks.z_error[i] ** 2 + vertices.error[v] ** 2)
-            if distance > max(rules.max_significance * spread, rules.reach):
-                continue
-            prompt = math.exp(-0.5 * (distance / spread) ** 2) / (math.sqrt(2.0 * math.pi) * spread)
-            displaced = math.exp(-distance / rules.displacement) / (2.0 * rules.displacement)
-            density = (1.0 - rules.displaced_share) * prompt + rules.displaced_share * displaced
-            if n_tracks[v, b] * density > best:
-                best = n_tracks[v, b] * density
-                chosen[i] = v
+    order, z, error2, start = _in_a_row(vertices, tracks.z)
+    least2, widest2 = error2.min(), error2.max()
+    n_of, most = n_tracks[order], np.array([n_tracks[:, b].max() for b in range(n_tracks.shape[1])])
+    bins, track_z, track_error = _pt_bins(tracks.pt), tracks.z, tracks.z_error
+    chosen = np.full(len(track_z), NO_VERTEX, dtype=np.int32)
+    share, length = rules.displaced_share, rules.displacement
+    root = math.sqrt(2.0 * math.pi)
+    for i in range(len(track_z)):
+        best, b = 0.0, bins[i]
+        track_error2 = track_error[i] ** 2
+        reach = max(rules.max_significance * math.sqrt(track_error2 + widest2), rules.reach)
+        # No vertex further out has more than this where exp(−x) < 1 / (1 + x + x²/2); a little is left for rounding.
+        peak = 1.000001 * most[b] * (1.0 - share) / (root * math.sqrt(track_error2 + least2))
+        plateau = 1.000001 * most[b] * share / (2.0 * length)
+        for step in (1, -1):
+            v = start[i] + min(step, 0)
+            while 0 <= v < len(z):
+                distance = abs(track_z[i] - z[v])
+                x, y = 0.5 * distance * distance / (track_error2 + widest2), distance / length
+                bound = peak / (1.0 + x * (1.0 + 0.5 * x)) + plateau / (1.0 + y * (1.0 + 0.5 * y))
+                if distance > reach or bound < best:
+                    break
+                spread = math.sqrt(track_error2 + error2[v])
+                if distance <= max(rules.max_significance * spread, rules.reach):
+                    prompt = math.exp(-0.5 * (distance / spread) ** 2) / (root * spread)
+                    displaced = math.exp(-distance / length) / (2.0 * length)
+                    posterior = n_of[v, b] * ((1.0 - share) * prompt + share * displaced)
+                    if posterior > best or (posterior == best and posterior > 0.0 and order[v] < chosen[i]):
+                        best, chosen[i] = posterior, order[v]
+                v += step
     return chosen
 
 
+_CELLS = 256  # of z, to begin the search in
+
+
 @kernel
-def _pt_bin(pt: float) -> int:
-    place = 0
-    while place < len(_PT_EDGES) and pt > _PT_EDGES[place]:
-        place += 1
-    return place
+def _in_a_row(vertices: Vertices, track_z: Floats) -> tuple[NDArray[np.int64], Floats, Floats, NDArray[np.int64]]:
+    """Return vertices by rising z (their numbers, z, variances), and for each track the first that is not below it."""
+    order = np.argsort(vertices.z)
+    z = vertices.z[order]
+    first, last = (z[0], z[-1]) if len(z) else (0.0, 0.0)
+    per_mm = _CELLS / max(last - first, 1e-3)
+    begin = np.searchsorted(z, first + np.arange(_CELLS) / per_mm)
+    start = np.empty(len(track_z), dtype=np.int64)
+    for i in range(len(track_z)):
+        v = begin[int(min(max((track_z[i] - first) * per_mm, 0.0), _CELLS - 1.0))]
+        while v > 0 and z[v - 1] >= track_z[i]:
+            v -= 1
+        while v < len(z) and z[v] < track_z[i]:
+            v += 1
+        start[i] = v
+    return order, z, vertices.error[order] ** 2, start
+
+
+@kernel
+def _pt_bins(pt: Floats) -> NDArray[np.int64]:
+    bins = np.zeros(len(pt), dtype=np.int64)
+    for i in range(len(pt)):
+        for edge in _PT_EDGES:
+            bins[i] += pt[i] > edge
+    return bins
 
 
 def associate_as_delphes(

@@ -1,6 +1,6 @@
 """Proton collisions: Pythia processes, libraries of them on disk, and HepMC files."""
 
-from hardscatter.generate.build import build
+from hardscatter.generate.build import build, excerpt
 from hardscatter.generate.collisions import Ancestry, Collisions, Role
 from hardscatter.generate.generation import Generation
 from hardscatter.generate.hepmc import iterate_hepmc, read_hepmc
@@ -15,6 +15,7 @@ __all__ = [
     "Role",
     "build",
     "cache_folder",
+    "excerpt",
     "iterate_hepmc",
     "library_folder",
     "processes",

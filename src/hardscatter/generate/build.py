@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from hardscatter.errors import HardscatterError, SettingsError
-from hardscatter.generate.files import count, make_folder, read_metadata, remove_stale, save
+from hardscatter.generate.collisions import Collisions
+from hardscatter.generate.files import count, load, make_folder, read_metadata, remove_stale, save
 from hardscatter.generate.generation import Generation
 from hardscatter.generate.library import (
     DESCRIPTION,
@@ -88,6 +89,39 @@ def build(
         ready += length
         tell(ready, n)
     return _finish(folder, n, list(wanted))
+
+
+def excerpt(generation: Generation, first: int, last: int, folder: str | os.PathLike[str] | None = None) -> Collisions:
+    """Return collisions `first` to before `last` of a library without making those before, nor keeping any on disk.
+
+    The very ones that `build` would make: chunks that the library holds are read, others are made now, in this process.
+    So a production of any size needs no library of it, and its parts do not depend on one another.
+
+    Parameters
+    ----------
+    generation, folder
+        As for `build`.
+    first, last
+        0 ≤ first ≤ last; a whole chunk is made for any part of it, so limits at multiples of `CHUNK` cost least.
+
+    Raises
+    ------
+    HardscatterError
+        As `build`.
+    """
+    if not 0 <= first <= last:
+        raise SettingsError(f"collisions {first} to {last} are no range: give 0 ≤ first ≤ last.")
+    folder = library_folder(generation) if folder is None else Path(folder)
+    description = _settle(generation, folder, None)
+    size, parts = description["chunk_size"], []
+    for number in range(first // size, max(-(-last // size), first // size + 1)):
+        start = number * size
+        low, high = max(first - start, 0), min(last - start, size)
+        path, tables = chunk_path(folder, number), folder / MULTIPARTON
+        chunk = load(path) if count(path) >= max(high, 1) else run_chunk(
+            generation, number, max(high, 1), tables if tables.exists() else None)  # fmt: skip
+        parts.append(chunk.select(slice(low, max(high, low))))
+    return Collisions.concatenate(parts, description)
 
 
 def _say_nothing(_ready: int, _wanted: int) -> None:

@@ -1,27 +1,39 @@
-"""The k nearest neighbours on the (eta, phi) cylinder, by rings of cells on a wrapped grid.
+"""The k nearest neighbours on the (eta, phi) cylinder, by blocks of cells on a wrapped grid.
 
-The sources of a crossing are sorted into cells that hold about four each. A search starts with the cell of
-the query and widens the block ring by ring until nothing outside it can be nearer than the k-th point found: exact,
-and linear in the number of points at bounded density. Points piled up in one cell cost what brute force costs.
+The sources of a crossing are sorted into cells that hold about three each. All queries of a cell share one block of
+cells around it, copied together once. Whatever lies nearer to a query than the edge of the block is in the block: so
+if k are, those are the answer; if not, the block grows. Of the block a query keeps those below a threshold that lets
+few more than k through, and sorts them by counting who is nearer than whom. Exact, and linear in the number of points
+at bounded density; points piled up in one cell cost what brute force costs.
+
+There are hardly any branches for a processor to guess wrong, and no slices of arrays inside the loops: Numba would
+count references for each of them.
 """
 
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hardscatter.compiled import kernel
+from hardscatter.compiled import kernel, quick_kernel
 from hardscatter.errors import SettingsError
 from hardscatter.geometry.angles import TWO_PI
-from hardscatter.geometry.neighbours import Grid, build_grid, column_of, distance2, row_of
+from hardscatter.geometry.neighbours import Grid, build_grid, column_of, columns_around, distance2, row_of
 from hardscatter.threads import over_crossings
 
 NO_NEIGHBOUR = -1
 """What fills a slot for which there is no neighbour; sorts out easily (``index >= 0``) and names no candidate."""
 
-_PER_CELL = 4.0
+_PER_CELL = 3.0
+_SPARE = 1.1
+"""A block is taken to be large enough if so many times k are to be expected as far out as its nearest edge is."""
+_LANES = 32
+"""Counting goes on in steps of this, so that vector instructions leave no rest."""
+_FAR = np.float32(3e38)
+_ONE, _ZERO = np.float32(1.0), np.float32(0.0)
 
 
 def nearest(
@@ -69,7 +81,7 @@ def nearest(
     _check(eta, phi, offsets)
     row = np.zeros(len(eta) + 1, dtype=np.int64)
     np.cumsum(asks, out=row[1:])
-    neighbours = np.full((int(row[-1]), k), NO_NEIGHBOUR, dtype=np.int64)
+    neighbours = np.empty((int(row[-1]), k), dtype=np.int64)
 
     def run(first: int, last: int) -> None:
         _search_crossings(first, last, offsets, eta, phi, asks, found, include_self, row, neighbours)
@@ -104,13 +116,38 @@ def _check(eta: NDArray[np.float64], phi: NDArray[np.float64], offsets: NDArray[
         raise SettingsError("nearest: phi must lie in [−π, π): wrap it first (hardscatter.geometry.wrap_phi).")
 
 
-@kernel
-def _cell_width(eta: NDArray[np.float64]) -> float:
-    """Return the width w that cuts the points' cylinder into n / _PER_CELL cells: 2π (range + w) = w² cells."""
-    if len(eta) == 0:
-        return TWO_PI
-    cells = max(len(eta) / _PER_CELL, 1.0)
-    return (math.pi + math.sqrt(math.pi**2 + TWO_PI * (eta.max() - eta.min()) * cells)) / cells
+class _Sources(NamedTuple):
+    """The sources of a crossing in the order of their cells; `names` are their indices in the flat arrays."""
+
+    grid: Grid
+    names: NDArray[np.int64]
+    eta: NDArray[np.float64]
+    phi: NDArray[np.float64]
+
+
+class _Queries(NamedTuple):
+    """Who asks, sorted by cell of the sources' grid: those of cell c are ``order[start[c]:start[c + 1]]``."""
+
+    start: NDArray[np.int64]
+    order: NDArray[np.int64]
+
+
+class _Block(NamedTuple):
+    """Room for the sources around a cell: where they are, their place among all, and ΔR² to the query at hand."""
+
+    eta: NDArray[np.float64]
+    phi: NDArray[np.float64]
+    place: NDArray[np.int64]
+    distance2: NDArray[np.float64]
+
+
+class _Few(NamedTuple):
+    """Room for the few of a block that a query sorts: ΔR², place, how many are nearer, and places once sorted."""
+
+    distance2: NDArray[np.float32]
+    place: NDArray[np.int64]
+    nearer: NDArray[np.float32]
+    sorted_place: NDArray[np.int64]
 
 
 @kernel
@@ -126,55 +163,138 @@ def _search_crossings(
     row: NDArray[np.int64],
     neighbours: NDArray[np.int64],
 ) -> None:
-    best = np.empty(neighbours.shape[1], dtype=np.float64)
     for crossing in range(first_crossing, last_crossing):
         a, b = offsets[crossing], offsets[crossing + 1]
         names = a + np.flatnonzero(found[a:b])
         grid = build_grid(eta[names], phi[names], _cell_width(eta[names]))
-        names = names[grid.order]  # from here on in the order of the cells
-        source_eta, source_phi = eta[names], phi[names]
+        names = names[grid.order]
+        sources = _Sources(grid, names, eta[names], phi[names])
+        queries = _by_cell(grid, a + np.flatnonzero(asks[a:b]), eta, phi)
+        places = _search(sources, queries, eta, phi, found, include_self, neighbours.shape[1])
+        # Line by line of the result: a jump to another line for each query is slower than the whole search.
+        line = np.empty(b - a, dtype=np.int64)
+        line[queries.order - a] = np.arange(len(queries.order))
         for i in range(a, b):
             if asks[i]:
-                skip = -1 if include_self else i
-                _search(grid, names, source_eta, source_phi, eta[i], phi[i], skip, best, neighbours[row[i]])
+                for slot in range(neighbours.shape[1]):
+                    place = places[line[i - a], slot]
+                    neighbours[row[i], slot] = names[place] if place >= 0 else NO_NEIGHBOUR
+
+
+@kernel
+def _cell_width(eta: NDArray[np.float64]) -> float:
+    """Return the width w that cuts the points' cylinder into n / _PER_CELL cells: 2π (range + w) = w² cells."""
+    if len(eta) == 0:
+        return TWO_PI
+    cells = max(len(eta) / _PER_CELL, 1.0)
+    return (math.pi + math.sqrt(math.pi**2 + TWO_PI * (eta.max() - eta.min()) * cells)) / cells
+
+
+@kernel
+def _by_cell(grid: Grid, names: NDArray[np.int64], eta: NDArray[np.float64], phi: NDArray[np.float64]) -> _Queries:
+    cells = np.empty(len(names), dtype=np.int64)
+    start = np.zeros(grid.n_rows * grid.n_columns + 1, dtype=np.int64)
+    for i in range(len(names)):
+        cell = row_of(eta[names[i]], grid.eta_low, grid.rows_per_eta, grid.n_rows) * grid.n_columns
+        cell += column_of(phi[names[i]], grid.columns_per_phi, grid.n_columns)
+        cells[i] = cell
+        start[cell + 1] += 1
+    for cell in range(len(start) - 1):
+        start[cell + 1] += start[cell]
+    order = np.empty(len(names), dtype=np.int64)
+    cursor = start[:-1].copy()
+    for i in range(len(names)):
+        order[cursor[cells[i]]] = names[i]
+        cursor[cells[i]] += 1
+    return _Queries(start, order)
 
 
 @kernel
 def _search(
-    grid: Grid,
-    names: NDArray[np.int64],
-    source_eta: NDArray[np.float64],
-    source_phi: NDArray[np.float64],
-    eta: float,
-    phi: float,
-    skip: int,
-    best: NDArray[np.float64],
-    answer: NDArray[np.int64],
-) -> None:
-    """Fill `answer` with the nearest sources, `best` with their ΔR²."""
-    best[:] = np.inf
-    points = (names, source_eta, source_phi)
-    row = row_of(eta, grid.eta_low, grid.rows_per_eta, grid.n_rows)
-    column = column_of(phi, grid.columns_per_phi, grid.n_columns)
-    left_most, right_most = (grid.n_columns - 1) // 2, grid.n_columns // 2  # together they go once around
-    ring = 0
-    while True:
-        low, high = row - ring, row + ring
-        left, right = column - min(ring, left_most), column + min(ring, right_most)
-        if low >= 0:
-            _take_run(grid, low, left, right, points, eta, phi, skip, best, answer)
-        if ring > 0 and high < grid.n_rows:
-            _take_run(grid, high, left, right, points, eta, phi, skip, best, answer)
-        for between in range(max(low + 1, 0), min(high, grid.n_rows)):
-            if ring <= left_most:
-                _take_run(grid, between, left, left, points, eta, phi, skip, best, answer)
-            if ring <= right_most:
-                _take_run(grid, between, right, right, points, eta, phi, skip, best, answer)
-        inside = _distance_to_unseen(grid, row, column, ring, eta, phi)
-        # Strictly nearer, so that no point of the same distance and a lower index is left out.
-        if inside == np.inf or (inside > 0.0 and best[-1] < inside * inside):
-            return
-        ring += 1
+    sources: _Sources,
+    queries: _Queries,
+    eta: NDArray[np.float64],
+    phi: NDArray[np.float64],
+    found: NDArray[np.bool_],
+    include_self: bool,
+    k: int,
+) -> NDArray[np.int32]:
+    """Return the places of the nearest sources for the queries in their order, −1 where there are none left."""
+    grid, n = sources.grid, len(sources.names)
+    room = n + _LANES
+    block = _Block(np.empty(room), np.empty(room), np.empty(room, dtype=np.int64), np.empty(room))
+    few = _Few(
+        np.empty(room, dtype=np.float32), np.empty(room, dtype=np.int64),
+        np.empty(room, dtype=np.float32), np.empty(room, dtype=np.int64),
+    )  # fmt: skip
+    places = np.full((len(queries.order), k), -1, dtype=np.int32)
+    threshold = 1.0
+    for cell in range(len(queries.start) - 1):
+        if queries.start[cell] == queries.start[cell + 1]:
+            continue
+        row, column = cell // grid.n_columns, cell % grid.n_columns
+        ring = _large_enough(grid, row, column, k)
+        size = _fill(block, sources, row, column, ring)
+        for line in range(queries.start[cell], queries.start[cell + 1]):
+            query = queries.order[line]
+            itself = found[query] and not include_self  # among the sources, and to be left out
+            wanted = k + itself
+            while True:
+                _measure(block, size, eta[query], phi[query])
+                inside = _distance_to_unseen(grid, row, column, ring, eta[query], phi[query])
+                threshold = _threshold(block.distance2, size, min(wanted, n), inside * abs(inside), threshold)
+                if threshold >= 0.0 or inside == np.inf:
+                    break
+                ring += 1 + ring // 2
+                size = _fill(block, sources, row, column, ring)
+            if threshold < 0.0:  # no more than fits into the numbers is far away
+                threshold = np.inf
+            n_few = _keep(block, size, threshold, few)
+            easy = wanted <= n_few <= _most(wanted) and threshold < _FAR
+            if not (easy and _sort(few, n_few, itself, places, line)):
+                skip = query if itself else -1
+                _sort_carefully(block, size, threshold, sources.names, skip, few.sorted_place, places, line)
+            if threshold == np.inf:
+                threshold = 1.0
+    return places
+
+
+@kernel
+def _large_enough(grid: Grid, row: int, column: int, k: int) -> int:
+    """Return a ring so large that the block out to it is likely to hold the `k` nearest for all queries of a cell."""
+    ring = 1
+    while ring < grid.n_rows or 2 * ring + 1 < grid.n_columns:
+        size = 0
+        a, b, c, d = columns_around(grid, column, ring)
+        for other in range(max(row - ring, 0), min(row + ring + 1, grid.n_rows)):
+            start = other * grid.n_columns
+            size += grid.start[start + b] - grid.start[start + a] + grid.start[start + d] - grid.start[start + c]
+        if size * math.pi * ring**2 >= _SPARE * k * (2 * ring + 1) ** 2:
+            break
+        ring += 1 + ring // 4
+    return ring
+
+
+@kernel
+def _fill(block: _Block, sources: _Sources, row: int, column: int, ring: int) -> int:
+    """Copy the sources in the block of cells out to `ring` together; return how many there are."""
+    n, grid = 0, sources.grid
+    a, b, c, d = columns_around(grid, column, ring)
+    for other in range(max(row - ring, 0), min(row + ring + 1, grid.n_rows)):
+        start = other * grid.n_columns
+        for left, right in ((a, b), (c, d)):
+            for place in range(grid.start[start + left], grid.start[start + right]):
+                block.eta[n] = sources.eta[place]
+                block.phi[n] = sources.phi[place]
+                block.place[n] = place
+                n += 1
+    return n
+
+
+@kernel
+def _measure(block: _Block, size: int, eta: float, phi: float) -> None:
+    for i in range(size):
+        block.distance2[i] = distance2(eta, phi, block.eta[i], block.phi[i])
 
 
 @kernel
@@ -192,47 +312,114 @@ def _distance_to_unseen(grid: Grid, row: int, column: int, ring: int, eta: float
 
 
 @kernel
-def _take_run(
-    grid: Grid,
-    row: int,
-    left: int,
-    right: int,
-    points: tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]],
-    eta: float,
-    phi: float,
-    skip: int,
-    best: NDArray[np.float64],
-    answer: NDArray[np.int64],
-) -> None:
-    """Consider the cells from column `left` to `right` of a row; columns may stick out on either side of ±π."""
-    start, n = grid.start[row * grid.n_columns : (row + 1) * grid.n_columns + 1], grid.n_columns
-    if left < n and right >= 0:
-        _take(start[max(left, 0)], start[min(right, n - 1) + 1], points, eta, phi, skip, best, answer)
-    if left < 0:
-        _take(start[left + n], start[min(right, -1) + n + 1], points, eta, phi, skip, best, answer)
-    if right >= n:
-        _take(start[max(left, n) - n], start[right - n + 1], points, eta, phi, skip, best, answer)
+def _most(wanted: int) -> int:
+    """Return how many a query sorts at most: up to the next full vector, for those come without a price."""
+    return (wanted + 8 + _LANES - 1) // _LANES * _LANES
 
 
 @kernel
-def _take(
-    first: int,
-    last: int,
-    points: tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]],
-    eta: float,
-    phi: float,
+def _threshold(distances2: NDArray[np.float64], size: int, wanted: int, limit: float, guess: float) -> float:
+    """Return a threshold of at most `limit` with `wanted` or a few more distances below it; −1 if there is none."""
+    low, high = 0.0, limit
+    trial = min(guess, limit)
+    for _ in range(8):  # where many are equally far no threshold lets only a few through: the last one will do
+        n = _count_below(distances2, size, trial)
+        if wanted <= n <= _most(wanted):
+            return trial
+        if n < wanted:
+            if trial >= limit:
+                return -1.0
+            low, trial = trial, trial * max(1.25 * wanted / (n + 1), 1.2)
+        else:
+            high, trial = trial, trial * 1.25 * wanted / n
+        if not low < trial < high:
+            trial = 0.5 * (low + high) if high < limit else limit
+    return high if high < limit or _count_below(distances2, size, limit) >= wanted else -1.0
+
+
+@kernel
+def _count_below(distances2: NDArray[np.float64], size: int, threshold: float) -> int:
+    n = 0
+    for i in range(size):
+        n += distances2[i] < threshold
+    return n
+
+
+@kernel
+def _keep(block: _Block, size: int, threshold: float, few: _Few) -> int:
+    """Copy those below the threshold together; return how many there are."""
+    n = 0
+    for i in range(size):  # writes all, each over the one before if that was too far: no branch
+        few.distance2[n] = np.float32(block.distance2[i])
+        few.place[n] = block.place[i]
+        n += block.distance2[i] < threshold
+    return n
+
+
+@quick_kernel
+def _sort(few: _Few, n: int, skipped: int, places: NDArray[np.int32], line: int) -> bool:
+    """Write the places of the nearest in order, the first `skipped` left out; False, and nothing, if two are tied.
+
+    What is not tied in single precision is in the same order in double precision.
+    """
+    padded = (n + _LANES - 1) // _LANES * _LANES
+    for i in range(n, padded):
+        few.distance2[i] = _FAR
+    for i in range(padded):
+        few.nearer[i] = _ZERO
+    for j in range(0, n, 4):
+        a, b, c, d = few.distance2[j], few.distance2[j + 1], few.distance2[j + 2], few.distance2[j + 3]
+        for i in range(padded):
+            x = few.distance2[i]
+            few.nearer[i] += (
+                (_ONE if a < x else _ZERO) + (_ONE if b < x else _ZERO)
+                + (_ONE if c < x else _ZERO) + (_ONE if d < x else _ZERO)
+            )  # fmt: skip
+    total = 0
+    for i in range(n):
+        rank = int(few.nearer[i])
+        total += rank
+        few.sorted_place[rank] = few.place[i]
+    if total != n * (n - 1) // 2:
+        return False
+    for slot in range(places.shape[1]):
+        places[line, slot] = few.sorted_place[skipped + slot]
+    return True
+
+
+@kernel
+def _sort_carefully(
+    block: _Block,
+    size: int,
+    threshold: float,
+    names: NDArray[np.int64],
     skip: int,
-    best: NDArray[np.float64],
-    answer: NDArray[np.int64],
+    best: NDArray[np.int64],
+    places: NDArray[np.int32],
+    line: int,
 ) -> None:
-    """Sort the points [first, last) into the best so far."""
-    names, source_eta, source_phi = points
-    for n in range(first, last):
-        distance, name = distance2(eta, phi, source_eta[n], source_phi[n]), names[n]
-        slot = len(best) - 1
-        if name == skip or distance > best[slot] or (distance == best[slot] and name > answer[slot]):
+    """Write the places of the nearest below the threshold in order, equal distances by name, `skip` left out.
+
+    By insertion, for any number of ties and sources; `best` is room for places in the block.
+    """
+    k, n = places.shape[1], 0
+    for i in range(size):
+        distance, name = block.distance2[i], names[block.place[i]]
+        if name == skip or not distance < threshold:
             continue
-        while slot > 0 and (distance < best[slot - 1] or (distance == best[slot - 1] and name < answer[slot - 1])):
-            best[slot], answer[slot] = best[slot - 1], answer[slot - 1]
+        if n == k:
+            last = block.distance2[best[k - 1]]
+            if distance > last or (distance == last and name > names[block.place[best[k - 1]]]):
+                continue
+        else:
+            n += 1
+        slot = n - 1
+        while slot > 0:
+            other = block.distance2[best[slot - 1]]
+            if distance > other or (distance == other and name > names[block.place[best[slot - 1]]]):
+                break
+            best[slot] = best[slot - 1]
             slot -= 1
-        best[slot], answer[slot] = distance, name
+        best[slot] = i
+    for slot in range(n):
+        places[line, slot] = block.place[best[slot]]

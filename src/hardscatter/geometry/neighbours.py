@@ -63,13 +63,14 @@ def build_grid(eta: NDArray[np.float64], phi: NDArray[np.float64], radius: float
     rows_per_eta = min(1.0 / width, n_rows / max(eta_high - eta_low, 1e-300))
     columns_per_phi = n_columns / TWO_PI
 
+    # Small loops of one thing each: the first becomes vector instructions.
     cells = np.empty(n, dtype=np.int64)
+    for i in range(n):
+        row = row_of(eta[i], eta_low, rows_per_eta, n_rows)
+        cells[i] = row * n_columns + column_of(phi[i], columns_per_phi, n_columns)
     start = np.zeros(n_rows * n_columns + 1, dtype=np.int64)
     for i in range(n):
-        cell = row_of(eta[i], eta_low, rows_per_eta, n_rows) * n_columns
-        cell += column_of(phi[i], columns_per_phi, n_columns)
-        cells[i] = cell
-        start[cell + 1] += 1
+        start[cells[i] + 1] += 1
     for cell in range(len(start) - 1):
         start[cell + 1] += start[cell]
     order = np.empty(n, dtype=np.int64)
@@ -105,6 +106,19 @@ def spans(grid: Grid, row: int, phi: float) -> tuple[int, int, int, int]:
             grid.start[base + 1],
         )
     return grid.start[base + column - 1], grid.start[base + column + 2], 0, 0
+
+
+@kernel
+def columns_around(grid: Grid, column: int, reach: int) -> tuple[int, int, int, int]:
+    """Return the one or two runs [a, b), [c, d) of columns at most `reach` away, across ±π; each at most once."""
+    left, right, n = column - reach, column + reach + 1, grid.n_columns
+    if right - left >= n:
+        return 0, n, 0, 0
+    if left < 0:
+        return 0, right, left + n, n
+    if right > n:
+        return left, n, 0, right - n
+    return left, right, 0, 0
 
 
 @kernel

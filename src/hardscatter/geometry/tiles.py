@@ -12,8 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hardscatter.compiled import kernel
 from hardscatter.errors import SettingsError
 from hardscatter.geometry.angles import TWO_PI
+from hardscatter.threads import over_crossings
 
 
 @dataclass(frozen=True)
@@ -48,12 +50,27 @@ class Tiles:
         return 2 * self.y_max * TWO_PI / self.n_tiles
 
     def index(self, y: NDArray[np.float64], phi: NDArray[np.float64]) -> NDArray[np.int64]:
-        """Return the tile each point lies in, −1 outside; `y` any, `phi` in [−π, π), same shape."""
-        row = np.floor((y + self.y_max) * (self.n_rows / (2 * self.y_max)))
-        column = np.floor(np.where(phi < 0, phi + TWO_PI, phi) * (self.n_columns / TWO_PI))
-        column[column >= self.n_columns] = 0  # rounding at 2π
-        inside = (row >= 0) & (row < self.n_rows)
-        return np.where(inside, row * self.n_columns + column, -1).astype(np.int64)
+        """Return the tile each point lies in, −1 outside; `y` any, `phi` in [−π, π), same shape (points,)."""
+        index = np.empty(len(y), dtype=np.int64)
+        tiles_of(y, phi, self.n_rows, self.n_columns, self.y_max, index)
+        return index
+
+
+@kernel
+def tiles_of(
+    y: NDArray[np.float64],
+    phi: NDArray[np.float64],
+    n_rows: int,
+    n_columns: int,
+    y_max: float,
+    index: NDArray[np.int64],
+) -> None:
+    """Fill `index` as `Tiles.index` does; without a branch, so that the loop becomes vector instructions."""
+    for i in range(len(y)):
+        row = math.floor((y[i] + y_max) * (n_rows / (2 * y_max)))
+        column = math.floor((phi[i] + TWO_PI if phi[i] < 0 else phi[i]) * (n_columns / TWO_PI))
+        column = column if column < n_columns else 0  # rounding at 2π
+        index[i] = row * n_columns + column if 0 <= row < n_rows else -1
 
 
 @dataclass(frozen=True)
@@ -94,15 +111,35 @@ def grid_median(
     Cacciari, Salam, *Pileup subtraction using jet areas*, arXiv:0707.1378; FastJet user manual
     arXiv:1111.6097 section 8.1 (``GridMedianBackgroundEstimator``).
     """
-    n_events = len(offsets) - 1
-    tile = tiles.index(y, phi)
-    crossing = np.repeat(np.arange(n_events), np.diff(offsets))
-    inside = tile >= 0
-    sums = np.bincount(
-        crossing[inside] * tiles.n_tiles + tile[inside],
-        weights=pt[inside],
-        minlength=n_events * tiles.n_tiles,
-    )
-    density = sums.reshape(n_events, tiles.n_tiles) / tiles.area
+    sums = np.zeros((len(offsets) - 1, tiles.n_tiles))
+
+    def run(first: int, last: int) -> None:
+        _add_up(first, last, offsets, pt, y, phi, tiles.n_rows, tiles.n_columns, tiles.y_max, sums)
+
+    over_crossings(run, len(offsets) - 1)
+    density = sums / tiles.area
     low, median = np.quantile(density, [_LOWER_EDGE, 0.5], axis=1, method="hazen")  # FastJet's quantile
     return Background(rho=median, sigma=(median - low) * math.sqrt(tiles.area))
+
+
+@kernel
+def _add_up(
+    first_event: int,
+    last_event: int,
+    offsets: NDArray[np.int64],
+    pt: NDArray[np.float64],
+    y: NDArray[np.float64],
+    phi: NDArray[np.float64],
+    n_rows: int,
+    n_columns: int,
+    y_max: float,
+    sums: NDArray[np.float64],
+) -> None:
+    """Add the pt of each candidate to that of its tile, in a range of crossings."""
+    for event in range(first_event, last_event):
+        start, stop = offsets[event], offsets[event + 1]
+        tile = np.empty(stop - start, dtype=np.int64)
+        tiles_of(y[start:stop], phi[start:stop], n_rows, n_columns, y_max, tile)
+        for i in range(stop - start):
+            if tile[i] >= 0:
+                sums[event, tile[i]] += pt[start + i]

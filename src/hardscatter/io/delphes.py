@@ -68,6 +68,7 @@ class DelphesFile:
 
     def __init__(self, tree: RootTree, particle_flow: str | None, resolution: TrackResolution | None) -> None:
         self.n_events = tree.n_events
+        self.edges = tree.edges
         self._tree = tree
         self._resolution = resolution
         self._mixed = not tree.has("EFlowTrack.PT") and tree.has("ParticleFlowCandidate.PT")

@@ -68,6 +68,7 @@ class PackedDelphesFile:
                 "PFNano or hardscatter file."
             )
         self.n_events = len(self._load("npv"))
+        self.edges = range(self.n_events + 1)
 
     def read(self, start: int, stop: int) -> Events:
         """Read the entries from `start` to before `stop`; ``event`` is the place in the file."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -30,8 +30,16 @@ class Source(Protocol):
     format: str
     n_events: int
 
+    @property
+    def edges(self) -> Sequence[int]:
+        """Entries where the file is cut (row groups, baskets): nothing is decoded twice if reading stops there."""
+
     def read(self, start: int, stop: int) -> Events:
         """Read the entries from `start` to before `stop`."""
+
+
+Cut = Callable[[Sequence[int], int, int], int]
+"""Says where the batch ends that begins at an entry, from the edges of the file, that entry and the step."""
 
 
 def read(
@@ -110,11 +118,19 @@ def iterate(
     UnreadableFileError, SettingsError
         As `read`; the settings are checked at once, the file when the first batch is asked for.
     """
-    if step < 1:
-        raise SettingsError(f"step is {step}: a batch must hold at least 1 event.")
-    _check_particle_flow(particle_flow)
-    _range(entries, 0)
-    return _batches(Path(path), step, entries, particle_flow, smear_tracks)
+    _check_settings(step, entries, particle_flow)
+    return _batches(Path(path), step, entries, particle_flow, smear_tracks, _every)
+
+
+def portions(
+    path: str | os.PathLike[str], step: int = 100, entries: Entries = None, *, particle_flow: str | None = None
+) -> Iterator[Events]:
+    """Read events as `iterate` does, in batches of at most `step`, smaller ones where the file itself is cut.
+
+    For work that need not know where a batch ends: less is decoded twice, and less is held in memory at once.
+    """
+    _check_settings(step, entries, particle_flow)
+    return _batches(Path(path), step, entries, particle_flow, True, _at_edges)
 
 
 def count(path: str | os.PathLike[str]) -> int:
@@ -147,12 +163,25 @@ def file_format(path: str | os.PathLike[str]) -> str:
 
 
 def _batches(
-    path: Path, step: int, entries: Entries, particle_flow: str | None, smear_tracks: bool
+    path: Path, step: int, entries: Entries, particle_flow: str | None, smear_tracks: bool, cut: Cut
 ) -> Iterator[Events]:
     with _opened(path, particle_flow, smear_tracks) as source:
         start, stop = _range(entries, source.n_events)
-        for first in range(start, stop, step):
-            yield source.read(first, min(first + step, stop))
+        while start < stop:
+            end = min(cut(source.edges, start, step), stop)
+            yield source.read(start, end)
+            start = end
+
+
+def _every(_edges: Sequence[int], start: int, step: int) -> int:
+    return start + step
+
+
+def _at_edges(edges: Sequence[int], start: int, step: int) -> int:
+    """Return the last edge within a quarter of the step, else the first within the step, else the step."""
+    within = [edge for edge in edges if start < edge <= start + step]
+    near = [edge for edge in within if edge <= start + step // 4]
+    return near[-1] if near else within[0] if within else start + step
 
 
 @contextmanager
@@ -228,6 +257,13 @@ def _range(entries: Entries, n_events: int) -> tuple[int, int]:
         raise SettingsError(f"entries is {entries!r}: give a number of events, (start, stop) or a slice without step.")
     start, stop, _ = entries.indices(n_events)
     return start, max(start, stop)
+
+
+def _check_settings(step: int, entries: Entries, particle_flow: str | None) -> None:
+    if step < 1:
+        raise SettingsError(f"step is {step}: a batch must hold at least 1 event.")
+    _check_particle_flow(particle_flow)
+    _range(entries, 0)
 
 
 def _check_particle_flow(particle_flow: str | None) -> None:

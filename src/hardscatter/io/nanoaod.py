@@ -17,13 +17,13 @@ from typing import Any
 
 import awkward as ak
 import numpy as np
-import uproot
 from numpy.typing import NDArray
 
 from hardscatter.errors import UnreadableFileError
-from hardscatter.events import COMPULSORY, Events, checked, flat
+from hardscatter.events import COMPULSORY, Events, flat
 from hardscatter.io.columns import Column, branch_names, columns_of, grouped, rebuilt
 from hardscatter.io.faults import bad_events, damage
+from hardscatter.io.intact import right
 from hardscatter.io.metadata import KEY, packed, unpacked
 from hardscatter.io.root import RootTree
 
@@ -45,6 +45,7 @@ class HardscatterRootFile:
     def __init__(self, tree: RootTree, text: str) -> None:
         content = unpacked(tree.path, text)
         self.n_events = tree.n_events
+        self.edges = tree.edges
         self._tree = tree
         self._metadata = content["metadata"]
         try:
@@ -69,23 +70,25 @@ class HardscatterRootFile:
         with damage(self._tree.path, f"what belongs together in entries {start} to {stop - 1}"):
             array = rebuilt(self._columns, leaves)
         with bad_events(self._tree.path, start, stop):
-            return checked(Events(ak.to_packed(array), self._metadata))
+            return right(Events(ak.to_packed(array), self._metadata))
 
 
 class RootSink:
     """A ROOT file being written, batch by batch; branches and metadata are those of the first batch."""
 
     def __init__(self, path: Path, first: Events) -> None:
+        import uproot  # only where a ROOT file is met: it takes long
+
         self._columns = branch_names(columns_of(first.array))
         self._metadata = first.metadata
         packed(self._metadata)  # metadata that cannot be stored is found before any work
         self._strings: dict[str, list[str]] = {column.branch: [] for column in self._columns if column.is_text}
         self._n_events = 0
         types = {name: _type(values) for name, values in self._branches(first[:0]).items()}
-        self._file = uproot.recreate(path, compression=uproot.ZSTD(3))
+        self._file = uproot.recreate(path, compression=uproot.ZSTD(1))  # higher levels save a per cent
         self._tree = self._file.mktree(TREE, types)
 
-    def write(self, events: Events) -> None:
+    def write(self, events: Events, _source: Events | None = None, /) -> None:
         """Append events as one basket a branch."""
         if len(events):
             self._tree.extend(self._branches(events))

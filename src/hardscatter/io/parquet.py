@@ -5,7 +5,7 @@ Columns are plain nested Arrow types, so pandas, polars and DuckDB open the file
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hardscatter.errors import UnreadableFileError
-from hardscatter.events import COMPULSORY, Events, checked
+from hardscatter.events import COMPULSORY, Events
 from hardscatter.io.faults import bad_events, damage
+from hardscatter.io.intact import right
 from hardscatter.io.metadata import KEY, packed, unpacked
 
 
@@ -45,12 +46,12 @@ class ParquetFile:
             )
         self._metadata = unpacked(path, metadata[key])["metadata"]
         groups = [self._file.metadata.row_group(i).num_rows for i in range(self._file.metadata.num_row_groups)]
-        self._edges = _edges(groups)
-        self.n_events = self._edges[-1]
+        self.edges = _edges(groups)
+        self.n_events = self.edges[-1]
 
     def read(self, start: int, stop: int) -> Events:
         """Read the entries from `start` to before `stop`."""
-        edges = self._edges
+        edges = self.edges
         groups = [i for i in range(len(edges) - 1) if edges[i] < stop and edges[i + 1] > start]
         with damage(self._path, f"entries {start} to {stop - 1}"):
             table = self._file.read_row_groups(groups) if groups else self._file.schema_arrow.empty_table()
@@ -58,32 +59,39 @@ class ParquetFile:
             array = ak.from_arrow(table)[start - offset : stop - offset]
         _check_fields(self._path, array)
         with bad_events(self._path, start, stop):
-            return checked(Events(ak.to_packed(array), self._metadata))
+            events = Events(ak.to_packed(array), self._metadata)
+            checked = right(events)
+        if checked is not events:
+            return checked
+        whole = bool(groups) and (start, stop) == (edges[groups[0]], edges[groups[-1] + 1])
+        return ReadEvents(events.array, self._metadata, self._path, groups) if whole else events
 
     def close(self) -> None:
         """Close the file."""
         self._file.close()
 
 
+class ReadEvents(Events):
+    """Events just as some row groups of a file hold them."""
+
+    __slots__ = ("file", "groups")
+
+    def __init__(self, array: ak.Array, metadata: Mapping[str, Any], file: Path, groups: Sequence[int]) -> None:
+        super().__init__(array, metadata)
+        self.file = file
+        self.groups = groups
+
+
 class ParquetSink:
     """A Parquet file being written, batch by batch; types and metadata are those of the first batch."""
 
     def __init__(self, path: Path, first: Events) -> None:
-        table = _table(first)
-        self._schema = table.schema.with_metadata({KEY: packed(first.metadata)})
-        # Momenta hardly repeat, so dictionaries only cost; floats compress better byte plane by byte plane.
-        self._writer = pq.ParquetWriter(
-            path,
-            self._schema,
-            compression="zstd",
-            use_dictionary=False,
-            use_byte_stream_split=_float_columns(self._schema),
-            write_page_checksum=True,
-        )
+        self._schema = parquet_schema(first)
+        self._writer = parquet_writer(path, self._schema)
 
-    def write(self, events: Events) -> None:
+    def write(self, events: Events, _source: Events | None = None, /) -> None:
         """Append events as one row group."""
-        table = _table(events).cast(self._schema)  # the same types: the cast only brings in the metadata
+        table = arrow_table(events).cast(self._schema)  # the same types: the cast only brings in the metadata
         self._writer.write_table(table, row_group_size=max(1, len(events)))
 
     def close(self) -> None:
@@ -91,8 +99,31 @@ class ParquetSink:
         self._writer.close()
 
 
-def _table(events: Events) -> Any:
+def arrow_table(events: Events) -> Any:
+    """Return the fields of events as columns of plain nested types."""
     return ak.to_arrow_table(ak.to_packed(events.array), extensionarray=False, list_to32=True)
+
+
+def parquet_schema(events: Events) -> Any:
+    """Return the types of the columns of such events, with their metadata."""
+    return arrow_table(events[:0]).schema.with_metadata({KEY: packed(events.metadata)})
+
+
+def parquet_writer(where: Any, schema: Any) -> Any:
+    """Return pyarrow's writer, set as our files are.
+
+    Momenta hardly repeat, so dictionaries only cost; floats compress better byte plane by byte plane. The least and
+    greatest of a list's values help nobody to skip crossings.
+    """
+    return pq.ParquetWriter(
+        where,
+        schema,
+        compression="zstd",
+        use_dictionary=False,
+        use_byte_stream_split=_float_columns(schema),
+        write_statistics=[field.name for field in schema if not pa.types.is_nested(field.type)],
+        write_page_checksum=True,
+    )
 
 
 def _float_columns(fields: Iterable[Any], prefix: str = "") -> list[str]:

@@ -71,6 +71,7 @@ class PFNanoFile:
             "make the file with PFNano (or btvNano) with all candidates and their track details",
         )
         self.n_events = tree.n_events
+        self.edges = tree.edges
         self._tree = tree
         self._choice = vertex_choice or VertexChoice()
 

@@ -11,7 +11,6 @@ from typing import Any
 
 import awkward as ak
 import numpy as np
-import uproot
 from numpy.typing import NDArray
 
 from hardscatter.errors import UnreadableFileError
@@ -43,6 +42,12 @@ class RootTree:
         self._tree = tree
         # A split collection lists its leaves as "EFlowTrack/EFlowTrack.PT", a flat tree as "EFlowTrack.PT".
         self._branches = {key.rsplit("/", 1)[-1]: key for key in tree.keys()}  # noqa: SIM118 - a tree is no dict
+
+    @property
+    def edges(self) -> list[int]:
+        """Entries where the baskets of all branches end."""
+        with damage(self.path, f"tree '{self.name}'"):
+            return [int(edge) for edge in self._tree.common_entry_offsets()]
 
     def has(self, *branches: str) -> bool:
         """Tell whether all these branches are there."""
@@ -90,6 +95,8 @@ class RootTree:
 @contextmanager
 def open_root(path: Path) -> Iterator[Any]:
     """Open a ROOT file for reading; a file shorter than its header says is told from other damage."""
+    import uproot  # only where a ROOT file is met: it takes long
+
     _check_length(path)
     with damage(path, "its list of contents"):
         file = uproot.open(path, array_cache=None)  # a cache would grow with the file

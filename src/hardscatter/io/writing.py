@@ -15,24 +15,27 @@ import numpy as np
 
 from hardscatter.errors import UnwritableFileError
 from hardscatter.events import Events, from_candidates
+from hardscatter.io.carrying import CarryingSink
 from hardscatter.io.nanoaod import RootSink
-from hardscatter.io.parquet import ParquetSink
+from hardscatter.io.parquet import ParquetSink, ReadEvents
 
 PIECE = 2**18
 """Candidates in one row group or basket: what a reader must hold at least (about 12 MB), 30 crossings at pileup 140."""
 
 
 class Sink(Protocol):
-    """A file being written in one format."""
+    """A file being written in one format; fields, types and metadata are those of `first`."""
 
-    def write(self, events: Events) -> None:
-        """Append events."""
+    def __init__(self, path: Path, first: Events) -> None: ...
+
+    def write(self, events: Events, source: Events | None = None, /) -> None:
+        """Append events, of which `source` is what was read, if they come from a file."""
 
     def close(self) -> None:
         """Finish the file."""
 
 
-_SINKS: dict[str, type[ParquetSink] | type[RootSink]] = {".parquet": ParquetSink, ".root": RootSink}
+_SINKS: dict[str, type[Sink]] = {".parquet": ParquetSink, ".root": RootSink}
 
 
 class Writer:
@@ -87,15 +90,19 @@ class Writer:
         finally:
             self._aside.unlink(missing_ok=True)
 
-    def write(self, events: Events) -> None:
-        """Append a batch of events."""
+    def write(self, events: Events, source: Events | None = None) -> None:
+        """Append a batch of events, a changed copy of `source` as it was read: what is untouched may cost less."""
         if self._sink is None:
+            kind = CarryingSink if _carries(self.path, source) else _SINKS[self.path.suffix]
             with self._device():
-                self._sink = _SINKS[self.path.suffix](self._aside, events)
+                self._sink = kind(self._aside, events)
             self._type = events.array.type.content
-        for piece in _pieces(self._conform(events)):
+        conform = self._conform(events)
+        # Several row groups together are small ones: they are written one by one, as they were.
+        in_pieces = isinstance(self._sink, CarryingSink) and isinstance(source, ReadEvents) and len(source.groups) > 1
+        for piece in [conform] if in_pieces else _pieces(conform):
             with self._device():
-                self._sink.write(piece)
+                self._sink.write(piece, source)
 
     def _conform(self, events: Events) -> Events:
         """Return the events with the types of the first batch, which must hold them without loss."""
@@ -147,7 +154,7 @@ class Writer:
         except UnwritableFileError:
             raise
         except OSError as problem:
-            reason = problem.strerror or str(problem).splitlines()[0]
+            reason = os.strerror(problem.errno) if problem.errno else str(problem).splitlines()[0]
             raise UnwritableFileError(
                 f"{self.path} cannot be written ({reason}): make room or choose another place."
             ) from None
@@ -174,6 +181,11 @@ def write(path: str | os.PathLike[str], events: Events, *, overwrite: bool = Fal
         writer.write(events)
 
 
+def _carries(path: Path, source: Events | None) -> bool:
+    """Tell whether columns may be copied from the file that was read."""
+    return path.suffix == ".parquet" and isinstance(source, ReadEvents)
+
+
 def _pieces(events: Events) -> Iterator[Events]:
     """Cut a batch so that readers can stream with bounded memory; an empty batch is one empty piece."""
     ends = np.cumsum(np.asarray(events.n_candidates))
@@ -181,5 +193,5 @@ def _pieces(events: Events) -> Iterator[Events]:
     while start < len(events):
         done = ends[start - 1] if start else 0
         stop = max(start + 1, int(np.searchsorted(ends, done + PIECE, side="right")))
-        yield events[start:stop]
+        yield events if stop - start == len(events) else events[start:stop]
         start = stop

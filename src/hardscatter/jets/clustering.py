@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import awkward as ak
 import numpy as np
+from awkward.contents import ListOffsetArray, NumpyArray, RecordArray
+from awkward.index import Index64
 from numpy.typing import NDArray
 
 from hardscatter.errors import InvalidEventsError, SettingsError
 from hardscatter.events import Events, flat, offsets_of
-from hardscatter.jets.fastjet_adapter import inclusive_jets
-from hardscatter.jets.momenta import four_momenta, kinematics, weighted_candidates
+from hardscatter.jets.fastjet_adapter import checked_definition, inclusive_jets
+from hardscatter.jets.momenta import Columns, four_momenta, kinematics, weighted_candidates
+from hardscatter.jets.recombination import LARGEST_RADIUS, recombine
 
 GHOST_REACH = 5.0
 """Ghosts cover |y| < 5: the area of a jet nearer than its radius to that edge is too small."""
 
+_MOMENTUM = ("px", "py", "pz", "E")
+_POWERS = {"antikt": -1, "cambridge": 0, "kt": 1}
 _GHOST_PT = 1e-50
 _GHOST_SEED = 20140523
 
@@ -74,12 +79,10 @@ def cluster(
     ----------
     Anti-kT: M. Cacciari, G. P. Salam, G. Soyez, arXiv:0802.1189, eq. 1. FastJet: arXiv:1111.6097.
     """
-    momenta, position = weighted_candidates(events, weights, massless)
-    jets = cluster_momenta(momenta, radius=radius, min_pt=min_pt, algorithm=algorithm, ghost_area=ghost_area)
-    first = offsets_of(momenta["px"])[:-1]
-    shift = np.repeat(first, ak.to_numpy(ak.sum(ak.num(jets["constituents"], axis=2), axis=1)))
-    members = position[shift + ak.to_numpy(ak.flatten(jets["constituents"], axis=None))]
-    return ak.with_field(jets, _nested_like(members, jets["constituents"]), "constituents")
+    momenta, offsets, position = weighted_candidates(events, weights, massless)
+    found = _found(momenta, offsets, radius, min_pt, algorithm, ghost_area)
+    shift = np.repeat(np.repeat(offsets[:-1], found.n_jets), found.sizes)
+    return _by_pt(found._replace(constituents=position[shift + found.constituents]))
 
 
 def cluster_momenta(
@@ -105,17 +108,60 @@ def cluster_momenta(
     ak.Array
         Jets as `cluster` returns them; ``constituents`` are positions in the event's list of particles.
     """
-    n_particles = ak.to_numpy(ak.num(momenta["px"], axis=1))
+    columns = {name: flat(momenta[name], np.float64) for name in _MOMENTUM}
+    return _by_pt(_found(columns, offsets_of(momenta["px"]), radius, min_pt, algorithm, ghost_area))
+
+
+class _Found(NamedTuple):
+    """Jets of all events, one after the other, in no order."""
+
+    momenta: Columns
+    n_jets: NDArray[np.int64]
+    sizes: NDArray[np.int64]
+    constituents: NDArray[np.int64]
+    """Positions in the event's list, jet after jet, ascending."""
+    area: NDArray[np.float64] | None
+
+
+def _found(
+    momenta: Columns, offsets: NDArray[np.int64], radius: float, min_pt: float, algorithm: str, ghost_area: float | None
+) -> _Found:
+    """Cluster flat particles: with our own loops if these can, else with FastJet."""
+    checked_definition(radius, min_pt, algorithm)
+    if radius <= LARGEST_RADIUS and ghost_area is None:
+        together = np.stack([momenta[name] for name in _MOMENTUM])
+        jets, n_jets, sizes, members = recombine(together, offsets, radius, min_pt, _POWERS[algorithm])
+        return _Found(dict(zip(_MOMENTUM, jets, strict=True)), n_jets, sizes, members, None)
     ghosts, area_of_one = (None, 0.0) if ghost_area is None else _ghosts(ghost_area)
-    found, members = inclusive_jets(momenta, radius, min_pt, algorithm, ghosts)
-    fields = {name: ak.unflatten(column, ak.num(members, axis=1)) for name, column in kinematics(found).items()}
-    real = members < n_particles
-    fields["constituents"] = ak.sort(members[real], axis=2)
-    if ghost_area is not None:
-        fields["area"] = ak.sum(~real, axis=2) * area_of_one
-    jets = ak.zip(fields, depth_limit=2)
-    jets = jets[ak.num(jets["constituents"], axis=2) > 0]  # with min_pt 0 some jets hold ghosts only
-    return sort_by_pt(jets)
+    n_particles = np.diff(offsets)
+    found, nested = inclusive_jets(ak.unflatten(ak.zip(momenta), n_particles), radius, min_pt, algorithm, ghosts)
+    real = nested < n_particles
+    inside = ak.num(nested[real], axis=2)
+    some = inside > 0  # with min_pt 0 some jets hold ghosts only
+    area = None if ghost_area is None else flat(ak.sum(~real, axis=2)[some], np.float64) * area_of_one
+    members = ak.to_numpy(ak.flatten(ak.sort(nested[real], axis=2), axis=None))
+    kept = {name: column[flat(some)] for name, column in found.items()}
+    return _Found(kept, ak.to_numpy(ak.sum(some, axis=1)), flat(inside[some], np.int64), members, area)
+
+
+def _by_pt(found: _Found) -> ak.Array:
+    """Return jets as records, those of the highest transverse momentum first in each event."""
+    fields = kinematics(found.momenta)
+    if found.area is not None:
+        fields["area"] = found.area
+    order = np.lexsort((-fields["pt"], np.repeat(np.arange(len(found.n_jets)), found.n_jets)))
+    sizes, first = found.sizes[order], (np.cumsum(found.sizes) - found.sizes)[order]
+    start = np.cumsum(sizes) - sizes
+    members = found.constituents[np.repeat(first - start, sizes) + np.arange(sizes.sum())]
+    contents = {name: NumpyArray(column[order]) for name, column in fields.items()}
+    contents["constituents"] = _lists(sizes, NumpyArray(members))
+    names = ("pt", "eta", "phi", "mass", "constituents", "area")[: len(contents)]
+    return ak.Array(_lists(found.n_jets, RecordArray([contents[name] for name in names], names)))
+
+
+def _lists(sizes: NDArray[np.int64], content: Any) -> Any:
+    """Return a layout of lists of these sizes."""
+    return ListOffsetArray(Index64(np.concatenate(([0], np.cumsum(sizes)))), content)
 
 
 def subtract_area(jets: ak.Array, rho: Any) -> ak.Array:
@@ -177,9 +223,3 @@ def _ghosts(ghost_area: float) -> tuple[dict[str, NDArray[np.float64]], float]:
     phi = -np.pi + 2 * np.pi * (np.arange(n_phi) + within[1]) / n_phi
     momenta = four_momenta(np.full(y.size, _GHOST_PT), y.ravel(), phi.ravel())
     return momenta, 2 * GHOST_REACH * 2 * np.pi / (n_y * n_phi)
-
-
-def _nested_like(values: NDArray[Any], like: ak.Array) -> ak.Array:
-    """Return flat `values` in the lists of lists of `like`."""
-    sizes = flat(ak.num(like, axis=2), np.int64)
-    return ak.unflatten(ak.unflatten(values, sizes), ak.num(like, axis=1))

@@ -66,9 +66,7 @@ def inclusive_jets(
     SettingsError
         If the radius, the lowest transverse momentum or the algorithm makes no sense.
     """
-    definition = _definition(radius, algorithm)
-    if not (np.isfinite(min_pt) and min_pt >= 0):
-        raise SettingsError(f"min_pt is {min_pt}: give the lowest jet transverse momentum in GeV, 0 or above.")
+    definition = checked_definition(radius, min_pt, algorithm)
 
     def columns(sequence: Any) -> list[Flat]:
         jets = sequence.inclusive_jets(min_pt=float(min_pt))
@@ -81,6 +79,15 @@ def inclusive_jets(
     n_jets, sizes, members, *momentum = _in_batches(momenta, definition, _EVENTS_PER_BATCH, columns, ghosts)
     jets = dict(zip(_MOMENTUM, momentum, strict=True))
     return jets, ak.unflatten(ak.unflatten(members, sizes), n_jets)
+
+
+def checked_definition(radius: float, min_pt: float, algorithm: str) -> Any:
+    """Return FastJet's definition of jets, or raise a sentence about what makes no sense."""
+    _banner_to_stderr()  # the algorithms are its authors', whoever runs them
+    definition = _definition(radius, algorithm)
+    if not (np.isfinite(min_pt) and min_pt >= 0):
+        raise SettingsError(f"min_pt is {min_pt}: give the lowest jet transverse momentum in GeV, 0 or above.")
+    return definition
 
 
 def soft_drop_trees(momenta: ak.Array, beta: float, z_cut: float, radius: float) -> Columns:

@@ -62,23 +62,26 @@ def flat_weights(events: Events, weights: Any) -> NDArray[np.float64]:
     return flat(checked_fraction("weights", weights, counts, dtype=None), np.float64)
 
 
-def weighted_candidates(events: Events, weights: Any, massless: bool) -> tuple[ak.Array, NDArray[np.int64]]:
+def weighted_candidates(
+    events: Events, weights: Any, massless: bool
+) -> tuple[Columns, NDArray[np.int64], NDArray[np.int64]]:
     """Return the candidates' four-momenta times their weights, those of weight 0 left out.
 
     Returns
     -------
     momenta
-        Jagged records of ``px``, ``py``, ``pz``, ``E`` (GeV, float64), events × candidates kept.
+        Flat ``px``, ``py``, ``pz``, ``E`` (GeV, float64) of the candidates kept.
+    offsets
+        Where each event starts among them, and the end.
     position
-        Flat: where each one kept stands in its event's list of candidates.
+        Where each one kept stands in its event's list of candidates.
     """
     offsets = offsets_of(events.candidates.pt)
     scale = flat_weights(events, weights)
     kept = np.flatnonzero(scale > 0)
-    event = np.searchsorted(offsets, kept, side="right") - 1
-    columns = _scaled(events, kept, scale, massless)
-    counts = np.bincount(event, minlength=len(events))
-    return ak.unflatten(ak.zip(columns), counts), kept - offsets[event]
+    kept_offsets = np.searchsorted(kept, offsets)
+    position = kept - np.repeat(offsets[:-1], np.diff(kept_offsets))
+    return _scaled(events, kept, scale, massless), kept_offsets, position
 
 
 def constituents_of(events: Events, jets: ak.Array, weights: Any, massless: bool) -> ak.Array:

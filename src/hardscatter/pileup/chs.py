@@ -8,13 +8,13 @@ from numpy.typing import NDArray
 from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
 
-from hardscatter.events import LEADING, Events, flat, jagged_like
+from hardscatter.events import LEADING, Events, flat, flat_candidates, jagged
 
 
 def is_charged_pileup(events: Events) -> NDArray[np.bool_]:
     """Tell, flat over all candidates, which are charged and belong to a pileup vertex."""
-    charged: NDArray[np.bool_] = flat(events.candidates.charge) != 0
-    return charged & (flat(events.candidates.vertex) > LEADING)
+    _, (charge, vertex) = flat_candidates(events, "charge", "vertex")
+    return np.asarray((charge != 0) & (vertex > LEADING))
 
 
 def settled_by_vertex(events: Events, weights: ak.Array) -> ak.Array:
@@ -22,10 +22,10 @@ def settled_by_vertex(events: Events, weights: ak.Array) -> ak.Array:
 
     Neutral candidates and charged ones without a vertex keep theirs.
     """
-    vertex = flat(events.candidates.vertex)
-    decided = (flat(events.candidates.charge) != 0) & (vertex >= LEADING)
+    offsets, (charge, vertex) = flat_candidates(events, "charge", "vertex")
+    decided = (charge != 0) & (vertex >= LEADING)
     settled = np.where(decided, vertex == LEADING, flat(weights, np.float32)).astype(np.float32)
-    return jagged_like(settled, events.candidates.charge)
+    return jagged(settled, offsets)
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
@@ -41,5 +41,6 @@ class ChargedHadronSubtraction:
 
     def weights(self, events: Events) -> ak.Array:
         """Return weight 0 for charged pileup, 1 for all else."""
-        kept = ~is_charged_pileup(events)
-        return jagged_like(kept.astype(np.float32), events.candidates.charge)
+        offsets, (charge, vertex) = flat_candidates(events, "charge", "vertex")
+        kept = (charge == 0) | (vertex <= LEADING)
+        return jagged(kept.astype(np.float32), offsets)

@@ -14,10 +14,10 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 from collections.abc import Callable, Mapping
-from functools import cached_property
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import awkward as ak
 import numpy as np
@@ -25,23 +25,28 @@ from numpy.typing import NDArray
 from pydantic import ConfigDict, TypeAdapter
 from pydantic.dataclasses import dataclass
 
+from hardscatter.compiled import kernel
 from hardscatter.errors import SettingsError
-from hardscatter.events import CANDIDATE_FIELDS, LEADING, NO_VERTEX, Events, flat, offsets_of
+from hardscatter.events import CANDIDATE_FIELDS, LEADING, NO_VERTEX, Events, flat, flat_candidates
 from hardscatter.pileup import pixels
 from hardscatter.pileup.puppi import CMS_PHASE2
-from hardscatter.pileup.surroundings import KINDS, NAMES, RADII, surroundings
+from hardscatter.pileup.surroundings import KINDS, NAMES, RADII, sums_by_crossing
+from hardscatter.threads import over_crossings
 
 TRACK = ("d0", "dz", "d0_error", "dz_error")
 OPTIONAL = (*TRACK, "pdg_id", "n_vertices", "rho")
 """Fields that events may lack."""
 
-_TRANSFORMS: dict[str, Callable[[NDArray[np.float64], float], NDArray[Any]]] = {
-    "identity": lambda x, _: x,
-    "log": lambda x, _: np.log(x),
-    "asinh": lambda x, _: np.arcsinh(x),
-    "equals": lambda x, value: x == value,
-    "above": lambda x, value: x > value,
-}
+_TRANSFORMS = ("identity", "log", "asinh", "equals", "above")
+_IDENTITY, _LOG, _ASINH, _EQUALS, _ABOVE = range(len(_TRANSFORMS))
+_ROWS = 128
+"""Candidates that are transformed together, column by column: little enough to stay near the processor."""
+_LARGEST = float(np.finfo(np.float64).max)
+_SMALLEST = float(np.finfo(np.float64).tiny)
+"""A divisor of at least this is seen not to be 0: without a branch for each number a loop becomes vectors."""
+_LN_2 = math.log(2.0)
+_ONE_BITS, _SQRT_HALF_BITS = np.array([1.0, math.sqrt(0.5)]).view(np.uint64)
+_MANTISSA = np.uint64(2**52 - 1)
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
@@ -79,13 +84,6 @@ class Feature:
         if source.endswith("_significance"):
             return (source.removesuffix("_significance"), source.replace("significance", "error"))
         return (source,) if source in OPTIONAL else ()
-
-    def of(self, source: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the column, finite whatever the source holds."""
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            x = _TRANSFORMS[self.transform](source / self.unit, self.value)
-            x = np.clip((x - self.offset) / self.scale, -self.limit, self.limit)
-        return np.where(np.isfinite(source) & ~np.isnan(x), x, 0.0)
 
 
 def _flag(field: str) -> Feature:
@@ -196,20 +194,31 @@ def features(events: Events, schema: FeatureSchema = DEFAULT_SCHEMA) -> tuple[ND
     SettingsError
         If a column's source is nothing that a detector measures.
     """
-    offsets = offsets_of(events.candidates.pt)
+    offsets, _ = flat_candidates(events)
     sources = _Sources(events, offsets)
+    there = [i for i, column in enumerate(schema.columns) if all(sources.there(field) for field in column.needs)]
+    columns = [schema.columns[i] for i in there]
+    rows, places, tables = sources.gather([column.source for column in columns])
+    transforms = np.array([_TRANSFORMS.index(column.transform) for column in columns], dtype=np.int64)
+    parameters = [(c.unit, 1.0 / c.unit, c.value, c.offset, 1.0 / c.scale, c.limit) for c in columns]
+    numbers = np.array(parameters, dtype=np.float64).reshape(-1, 6)
+    targets = np.array(there, dtype=np.int64)
     matrix = np.zeros((int(offsets[-1]), len(schema)), dtype=np.float32)
-    for i, column in enumerate(schema.columns):
-        if all(sources.there(field) for field in column.needs):
-            matrix[:, i] = column.of(sources[column.source])
+
+    def run(first: int, last: int) -> None:
+        for crossing in range(first, last):
+            start, stop = offsets[crossing], offsets[crossing + 1]
+            table = tables(crossing)  # crossing by crossing: it is still near the processor when it is read
+            _transform(start, stop, rows, table, places, transforms, numbers, targets, matrix)
+
+    over_crossings(run, len(events))
     return matrix, offsets
 
 
 def coordinates(events: Events) -> NDArray[np.float32]:
     """Return (eta, phi, ln(pt/GeV)) of all candidates, shape (N, 3): what edges between candidates are made of."""
-    candidates = events.candidates
-    eta, phi, pt = (flat(candidates[name], np.float64) for name in ("eta", "phi", "pt"))
-    return np.stack([eta, phi, np.log(pt)], axis=1).astype(np.float32)
+    _, (eta, phi, pt) = flat_candidates(events, "eta", "phi", "pt")
+    return np.stack([eta, phi, np.log(pt, dtype=np.float64)], axis=1).astype(np.float32)
 
 
 def drop_fields(
@@ -248,46 +257,215 @@ def drop_fields(
 
 
 class _Sources:
-    """What the columns are made of, by name, flat and float64; made when first asked for."""
+    """What the columns are made of, by name and flat; made when first asked for."""
 
     def __init__(self, events: Events, offsets: NDArray[np.int64]) -> None:
-        self._events, self._counts = events, np.diff(offsets)
+        self._events, self._offsets = events, offsets
         self._fields = set(events.fields) | {f"candidates.{name}" for name in events.candidates.fields}
-        self._made: dict[str, NDArray[np.float64]] = {}
-
-    @cached_property
-    def _around(self) -> NDArray[np.float64]:
-        return surroundings(self._events)
-
-    @cached_property
-    def _pixel_sums(self) -> NDArray[np.float64]:
-        return pixels.pixel_sums(self._events)
+        self._made: dict[str, NDArray[Any]] = {}
 
     def there(self, field: str) -> bool:
         return field in self._fields or f"candidates.{field}" in self._fields
 
-    def __getitem__(self, name: str) -> NDArray[np.float64]:
+    def gather(
+        self, names: list[str]
+    ) -> tuple[NDArray[np.float64], NDArray[np.int64], Callable[[int], NDArray[np.float64]]]:
+        """Return the sources of these names.
+
+        Rows of an array over all candidates; for each name its row, or beyond them its row in the table of a crossing;
+        and what makes that table.
+        """
+        single = [name for name in dict.fromkeys(names) if name not in NAMES and name not in pixels.NAMES]
+        place = {name: i for i, name in enumerate(single)}
+        rows = np.empty((len(single), int(self._offsets[-1])))
+        for row, name in zip(rows, single, strict=True):
+            row[:] = self[name]
+        width = 0
+        makers = []
+        for known, maker in ((pixels.NAMES, self._pixel_sums), (NAMES, self._around)):
+            if any(name in known for name in names):
+                place |= {name: len(single) + width + i for name, i in known.items()}
+                width += len(known)
+                makers.append(maker())
+
+        def table(crossing: int) -> NDArray[np.float64]:
+            n = self._offsets[crossing + 1] - self._offsets[crossing]
+            parts = [make(crossing) for make in makers]
+            return parts[0] if len(parts) == 1 else np.concatenate([np.empty((0, n)), *parts])
+
+        return rows, np.array([place[name] for name in names], dtype=np.int64), table
+
+    def _around(self) -> Callable[[int], NDArray[np.float64]]:
+        offsets, fill = sums_by_crossing(self._events)
+
+        def table(crossing: int) -> NDArray[np.float64]:
+            sums = np.empty((len(NAMES), offsets[crossing + 1] - offsets[crossing]))
+            fill(crossing, sums, 0)
+            return sums
+
+        return table
+
+    def _pixel_sums(self) -> Callable[[int], NDArray[np.float64]]:
+        sums = pixels.pixel_sums(self._events)
+        return lambda crossing: np.ascontiguousarray(sums[self._offsets[crossing] : self._offsets[crossing + 1]].T)
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
         if name not in self._made:
             self._made[name] = self._make(name)
         return self._made[name]
 
-    def _make(self, name: str) -> NDArray[np.float64]:
-        if name in NAMES:
-            return self._around[:, NAMES[name]]
-        if name in pixels.NAMES:
-            return self._pixel_sums[:, pixels.NAMES[name]]
+    def _make(self, name: str) -> NDArray[Any]:
         if name == "puppi_weight":
             return flat(CMS_PHASE2.weights(self._events), np.float64)
         if name.startswith("has_"):
-            return np.isfinite(self[name.removeprefix("has_")]).astype(np.float64)
+            finite: NDArray[np.bool_] = np.isfinite(self[name.removeprefix("has_")])
+            return finite
         if name.endswith("_significance"):
             value = name.removesuffix("_significance")
-            error = self[f"{value}_error"]
-            return np.divide(self[value], error, out=np.full_like(error, np.nan), where=error > 0)
+            error = self[f"{value}_error"].astype(np.float64)
+            significance: NDArray[np.float64] = np.full_like(error, np.nan)
+            np.divide(self[value], error, out=significance, where=error > 0)
+            return significance
         if name == "particle_class":
-            return flat(self._events.particle_class(), np.float64)
+            return flat(self._events.particle_class())
         if name in ("n_vertices", "rho"):
-            return np.repeat(ak.to_numpy(self._events.array[name]).astype(np.float64), self._counts)
+            return np.repeat(ak.to_numpy(self._events.array[name]).astype(np.float64), np.diff(self._offsets))
         if name not in CANDIDATE_FIELDS:  # least of all anything under truth
             raise SettingsError(f"a feature schema asks for '{name}', which is nothing that a detector measures.")
-        return flat(self._events.candidates[name], np.float64)
+        field: NDArray[Any] = flat_candidates(self._events, name)[1][0]
+        return field
+
+
+class _Room(NamedTuple):
+    """Room for one column of `_ROWS` candidates: its source, the column, and what a logarithm needs."""
+
+    source: NDArray[np.float64]
+    x: NDArray[np.float64]
+    y: NDArray[np.float64]
+    bits: NDArray[np.uint64]
+    """Those of `y`."""
+    exponent: NDArray[np.float64]
+
+
+@kernel
+def _transform(
+    first: int,
+    last: int,
+    rows: NDArray[np.float64],
+    table: NDArray[np.float64],
+    places: NDArray[np.int64],
+    transforms: NDArray[np.int64],
+    parameters: NDArray[np.float64],
+    targets: NDArray[np.int64],
+    matrix: NDArray[np.float32],
+) -> None:
+    """Write the columns `targets` of the candidates [first, last), a few candidates at a time."""
+    y = np.ones(_ROWS)
+    room = _Room(np.zeros(_ROWS), np.zeros(_ROWS), y, y.view(np.uint64), np.zeros(_ROWS))
+    for start in range(first, last, _ROWS):
+        n = min(_ROWS, last - start)
+        a, b = max(start, 0), max(start - first, 0)  # the same, but known not to count from the end: no check in loops
+        for c in range(len(places)):
+            if places[c] < len(rows):
+                for i in range(n):
+                    room.source[i] = rows[places[c], a + i]
+            else:
+                for i in range(n):
+                    room.source[i] = table[places[c] - len(rows), b + i]
+            unit, factor, value = parameters[c, 0], parameters[c, 1], parameters[c, 2]
+            # Each step a kernel that calls no other: Numba counts no references for those.
+            _scale(room, factor)
+            if transforms[c] == _LOG:
+                _before_log(room)
+                _logarithm(room)
+                _after_log(room)
+            elif transforms[c] == _ASINH:
+                _before_asinh(room)
+                _logarithm(room)
+                _after_asinh(room)
+            elif transforms[c] == _EQUALS:
+                _equals(room, unit, value)
+            elif transforms[c] == _ABOVE:
+                _above(room, unit, value)
+            _limit(room, parameters[c, 3], parameters[c, 4], parameters[c, 5])
+            for i in range(n):
+                matrix[a + i, targets[c]] = room.x[i]
+
+
+@kernel
+def _scale(room: _Room, factor: float) -> None:
+    for i in range(_ROWS):
+        room.x[i] = room.source[i] * factor
+
+
+@kernel
+def _equals(room: _Room, unit: float, value: float) -> None:
+    for i in range(_ROWS):
+        room.x[i] = 1.0 if room.source[i] / max(unit, _SMALLEST) == value else 0.0
+
+
+@kernel
+def _above(room: _Room, unit: float, value: float) -> None:
+    for i in range(_ROWS):
+        room.x[i] = 1.0 if room.source[i] / max(unit, _SMALLEST) > value else 0.0
+
+
+@kernel
+def _limit(room: _Room, offset: float, factor: float, limit: float) -> None:
+    """Shift, scale and clip; 0 where the source is not finite or its transform is not a number."""
+    for i in range(_ROWS):
+        x = (room.x[i] - offset) * factor
+        clipped = limit if x > limit else (-limit if x < -limit else x)
+        room.x[i] = clipped if abs(room.source[i]) <= _LARGEST and not math.isnan(x) else 0.0
+
+
+@kernel
+def _before_log(room: _Room) -> None:
+    for i in range(_ROWS):
+        room.y[i] = room.x[i]
+
+
+@kernel
+def _after_log(room: _Room) -> None:
+    """Take ln x from y: −∞ at 0, not a number below."""
+    for i in range(_ROWS):
+        x = room.x[i]
+        room.x[i] = room.y[i] if x > 0.0 else (-np.inf if x == 0.0 else np.nan)
+
+
+@kernel
+def _before_asinh(room: _Room) -> None:
+    """Put into y what asinh |x| is the logarithm of: |x| + √(x² + 1)."""
+    for i in range(_ROWS):
+        size = abs(room.x[i])
+        root = math.sqrt(size * size + 1.0)
+        room.y[i] = size + (root if root < _LARGEST else size)
+
+
+@kernel
+def _after_asinh(room: _Room) -> None:
+    """Take asinh x from y, or from its series where |x| is small."""
+    for i in range(_ROWS):
+        size = abs(room.x[i])
+        square = size * size
+        series = size * (1.0 - square * (1.0 / 6.0 - square * (3.0 / 40.0 - square * (15.0 / 336.0))))
+        size = series if size < 0.01 else room.y[i]
+        room.x[i] = -size if room.x[i] < 0.0 else size
+
+
+@kernel
+def _logarithm(room: _Room) -> None:
+    """Replace y > 0 by ln y within 1e-14: in vectors, as the mathematical library of a compiled loop cannot.
+
+    With y = 2ᵉ m and m in [√½, √2) it is e ln 2 + 2 artanh s, s = (m − 1) / (m + 1), by its series.
+    """
+    for i in range(_ROWS):
+        shifted = room.bits[i] + (_ONE_BITS - _SQRT_HALF_BITS)
+        room.exponent[i] = np.float64(shifted >> np.uint64(52)) - 1023.0
+        room.bits[i] = (shifted & _MANTISSA) + _SQRT_HALF_BITS
+    for i in range(_ROWS):
+        s = (room.y[i] - 1.0) / max(room.y[i] + 1.0, 1.0)
+        z = s * s
+        series = 1.0 / 11.0 + z * (1.0 / 13.0 + z * (1.0 / 15.0 + z * (1.0 / 17.0)))
+        series = 1.0 / 3.0 + z * (1.0 / 5.0 + z * (1.0 / 7.0 + z * (1.0 / 9.0 + z * series)))
+        room.y[i] = room.exponent[i] * _LN_2 + 2.0 * s * (1.0 + z * series)

@@ -11,7 +11,7 @@ from hardscatter.events import Events, with_weights
 from hardscatter.io.conversion import convert
 from hardscatter.io.formats import Entries
 from hardscatter.pileup.method import Method, by_name, get_method, mitigate, settings_of
-from hardscatter.pileup.uncertainty import spread_model, without_errors
+from hardscatter.pileup.uncertainty import spread_model, weights_and_errors, without_errors
 
 
 def mitigate_file(
@@ -54,8 +54,10 @@ def mitigate_file(
     def weigh(events: Events) -> Events:
         weighted = events
         for name, method in methods.items():
-            weights, spread = mitigate(events, method), spreads[name]
-            errors = None if spread is None else mitigate(events, spread)
+            spread = spreads[name]
+            weights, errors = (
+                (mitigate(events, method), None) if spread is None else weights_and_errors(events, method, spread)
+            )
             weighted = with_weights(weighted, name, weights, _settings(method, spread), errors)
         return weighted
 

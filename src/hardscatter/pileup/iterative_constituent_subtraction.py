@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import awkward as ak
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
 
-from hardscatter.events import Events
+from hardscatter.events import Events, jagged
 from hardscatter.pileup.constituent_subtraction import subtract
 
 
@@ -33,10 +36,15 @@ class IterativeConstituentSubtraction:
 
     def weights(self, events: Events) -> ak.Array:
         """Return the fraction of each candidate's pt that is left."""
-        return ak.values_astype(self.pt_left(events) / events.candidates.pt, np.float32)
+        offsets, pt, left = self._subtract(events)
+        return jagged((left / pt).astype(np.float32), offsets)
 
     def pt_left(self, events: Events) -> ak.Array:
         """Return the pt (GeV, float64) that is left of each candidate, jagged."""
+        offsets, _, left = self._subtract(events)
+        return jagged(left, offsets)
+
+    def _subtract(self, events: Events) -> tuple[NDArray[np.int64], NDArray[Any], NDArray[np.float64]]:
         return subtract(
             events,
             self.passes,

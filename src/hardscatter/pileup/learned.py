@@ -1,4 +1,4 @@
-"""Learned methods: trained networks, run by ONNX Runtime; torch is not needed.
+"""Learned methods: trained networks, run by our own kernels or by ONNX Runtime; torch is not needed.
 
 A network gives candidate i, from its features x_i, its k nearest neighbours N(i) and what lies between them,
 
@@ -6,15 +6,17 @@ A network gives candidate i, from its features x_i, its k nearest neighbours N(i
 
 where f is what was trained, one or several hops deep, and σ the logistic function. Its file, which
 `hardscatter.nets.export` writes, says which features it wants (their schema and its hash) and how many neighbours.
+Graph attention networks run in `hardscatter.pileup.attention`, after a proof on a few made-up candidates that it gives
+what ONNX Runtime makes of the file; all others run in ONNX Runtime.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -27,10 +29,13 @@ from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
 
 from hardscatter.errors import UnreadableFileError
-from hardscatter.events import Events, jagged_like, offsets_of
+from hardscatter.events import Events, flat_candidates, jagged
+from hardscatter.geometry import NO_NEIGHBOUR
+from hardscatter.pileup.attention import Attention, attention
 from hardscatter.pileup.features import FeatureSchema, coordinates, features
 from hardscatter.pileup.links import Links, Nearest, links_from_json, links_of
 from hardscatter.pileup.method import MODEL_SUFFIX
+from hardscatter.pileup.parameters import read_parameters
 from hardscatter.threads import over_crossings
 
 MODELS = Path(__file__).parent / "models"
@@ -38,6 +43,8 @@ MODELS = Path(__file__).parent / "models"
 SPREAD = "-spread"
 """What the model of a model's errors is called more."""
 
+_SAME = 1e-5
+"""Largest difference to ONNX Runtime's weights of made-up candidates with which our own kernels are used."""
 _REMEDY = "export the network again (hardscatter export)"
 _SMALLER = "take a smaller chunk if memory is short, else export the network again"
 
@@ -67,23 +74,58 @@ class Learned:
 
     def weights(self, events: Events) -> ak.Array:
         """Return the network's weights, jagged float32 in [0, 1]; raises `UnreadableFileError` as `describe` does."""
-        network = load(self.model)
-        pt = events.candidates.pt
-        offsets = offsets_of(pt)
-        edges = _chunks(offsets, self.chunk)
-        result = np.empty(offsets[-1], dtype=np.float32)
-
-        def run(first: int, last: int) -> None:
-            for a, b in pairwise(edges[first : last + 1]):
-                result[offsets[a] : offsets[b]] = network.weights(events[a:b])
-
-        over_crossings(run, len(edges) - 1)
-        return jagged_like(result, pt)
+        return weigh(events, [self])[0]
 
 
 TOTAL = Learned("total")
 TOTAL_PAPER = Learned("total-paper")
 SUPERVISED = Learned("supervised")
+
+
+def weigh(events: Events, methods: Sequence[Learned]) -> list[ak.Array]:
+    """Return the weights of several networks; what two of them want of a crossing is made once.
+
+    At once they see as many candidates as the one with the smallest chunk.
+    """
+    networks = [load(method.model) for method in methods]
+    offsets, _ = flat_candidates(events)
+    edges = _chunks(offsets, min((method.chunk for method in methods), default=1))
+    results = [np.empty(offsets[-1], dtype=np.float32) for _ in networks]
+
+    def run(first: int, last: int) -> None:
+        for a, b in pairwise(edges[first : last + 1]):
+            inputs = Inputs(events[a:b])
+            for network, result in zip(networks, results, strict=True):
+                result[offsets[a] : offsets[b]] = network.weights(inputs)
+
+    over_crossings(run, len(edges) - 1)
+    return [jagged(result, offsets) for result in results]
+
+
+class Inputs:
+    """What networks want of some crossings, each made when first asked for."""
+
+    def __init__(self, events: Events) -> None:
+        self._events = events
+        self._features: dict[str, NDArray[np.float32]] = {}
+        self._links: dict[Links, NDArray[np.int64]] = {}
+
+    def features(self, schema: FeatureSchema, key: str) -> NDArray[np.float32]:
+        """Return the feature matrix of a schema; its hash is the key."""
+        if key not in self._features:
+            self._features[key], _ = features(self._events, schema)
+        return self._features[key]
+
+    @cached_property
+    def coordinates(self) -> NDArray[np.float32]:
+        """The coordinates of all candidates."""
+        return coordinates(self._events)
+
+    def links(self, links: Links) -> NDArray[np.int64]:
+        """Return whom each candidate looks at."""
+        if links not in self._links:
+            self._links[links] = links_of(self._events, links)
+        return self._links[links]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -145,12 +187,26 @@ class Network:
     card: ModelCard
     session: Any
 
-    def weights(self, events: Events) -> NDArray[np.float32]:
+    @cached_property
+    def attention(self) -> Attention | None:
+        """The same network for our own kernels, if it is of their kind and gives the same weights."""
+        card = self.card
+        try:
+            ours = attention(card.settings, len(card.schema), read_parameters(card.path))
+        except (OSError, ValueError):  # it is gone, or written in a way that ONNX Runtime reads and we do not
+            return None
+        if ours is None:
+            return None
+        tried = _made_up(len(card.schema), card.links.width)
+        difference = np.abs(ours.weights(*tried) - self._onnx(*tried))
+        return ours if difference.max() <= _SAME else None  # a NaN is refused as well
+
+    def weights(self, inputs: Inputs) -> NDArray[np.float32]:
         """Return the weights of all candidates, shape (N,), all crossings given to the network at once."""
-        matrix, _ = features(events, self.card.schema)
+        matrix = inputs.features(self.card.schema, self.card.schema_hash)
         if not len(matrix):
             return np.zeros(0, dtype=np.float32)
-        return self.run(matrix, coordinates(events), links_of(events, self.card.links))
+        return self.run(matrix, inputs.coordinates, inputs.links(self.card.links))
 
     def run(
         self, features: NDArray[np.float32], coordinates: NDArray[np.float32], neighbours: NDArray[np.int64]
@@ -163,17 +219,35 @@ class Network:
             If the inputs are not those that the model takes, or the weights not numbers in [0, 1].
         """
         n = len(features)
-        inputs = {"features": features, "coordinates": coordinates, "neighbours": neighbours}
-        if self.card.local:
-            inputs["queries"] = np.arange(n)
+        execute = self._onnx if self.attention is None else self.attention.weights
         with _one_sentence(f"model {self.card.path} fails on {n} candidates", _SMALLER):
-            weights: NDArray[np.float32] = self.session.run(["weights"], inputs)[0]
+            weights = execute(features, coordinates, neighbours)
         if weights.shape != (n,) or not ((weights >= 0) & (weights <= 1)).all():  # a NaN is refused as well
             raise UnreadableFileError(
                 f"model {self.card.path} gives weights that are not one number from 0 to 1 for each candidate: "
                 "train or export it again."
             )
         return weights
+
+    def _onnx(
+        self, features: NDArray[np.float32], coordinates: NDArray[np.float32], neighbours: NDArray[np.int64]
+    ) -> NDArray[np.float32]:
+        """Return what ONNX Runtime makes of the inputs."""
+        inputs = {"features": features, "coordinates": coordinates, "neighbours": neighbours}
+        if self.card.local:
+            inputs["queries"] = np.arange(len(features))
+        weights: NDArray[np.float32] = self.session.run(["weights"], inputs)[0]
+        return weights
+
+
+def _made_up(n_features: int, width: int) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]:
+    """Return features, coordinates and neighbours of some candidates; a tenth of the neighbours is not there."""
+    n, rng = 101, np.random.default_rng(1)
+    features = rng.normal(size=(n, n_features))
+    coordinates = np.stack([rng.uniform(-5, 5, n), rng.uniform(-np.pi, np.pi, n), rng.normal(size=n)], axis=1)
+    neighbours = np.where(rng.random((n, width)) < 0.1, NO_NEIGHBOUR, rng.integers(n, size=(n, width)))
+    neighbours[0] = NO_NEIGHBOUR
+    return features.astype(np.float32), coordinates.astype(np.float32), neighbours
 
 
 def _chunks(offsets: NDArray[np.int64], chunk: int) -> list[int]:

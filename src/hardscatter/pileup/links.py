@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pydantic import ConfigDict, Discriminator, Field, TypeAdapter
 from pydantic.dataclasses import dataclass
 
-from hardscatter.events import Events, flat, offsets_of
+from hardscatter.events import Events, flat_candidates
 from hardscatter.geometry import NO_NEIGHBOUR, nearest
 from hardscatter.geometry.angles import delta_r
 from hardscatter.geometry.pixels import pixel_patches
@@ -101,9 +101,9 @@ Links = Annotated[Nearest | Window | Pixels, Discriminator("kind")]
 
 def links_of(events: Events, links: Links) -> NDArray[np.int64]:
     """Return the links of all candidates, shape (N, width), indices into the flat candidates."""
-    candidates = events.candidates
-    eta, phi, pt = (flat(candidates[name], np.float64) for name in ("eta", "phi", "pt"))
-    return links.find(eta, phi, pt, offsets_of(candidates.pt))
+    offsets, columns = flat_candidates(events, "eta", "phi", "pt")
+    eta, phi, pt = (column.astype(np.float64, copy=False) for column in columns)
+    return links.find(eta, phi, pt, offsets)
 
 
 _LINKS: TypeAdapter[Links] = TypeAdapter(Links)

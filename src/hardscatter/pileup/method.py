@@ -15,7 +15,7 @@ import numpy as np
 
 from hardscatter.checks import checked_fraction
 from hardscatter.errors import MissingFieldError, SettingsError, UnknownMethodError
-from hardscatter.events import Events
+from hardscatter.events import Events, flat_candidates
 
 ENTRY_POINT_GROUP = "hardscatter.methods"
 MODEL_SUFFIX = ".onnx"
@@ -106,6 +106,8 @@ _CATALOGUE = (
 )  # fmt: skip
 
 
+_OURS = {entry.id: entry for entry in _CATALOGUE}
+
 _ALIASES = ("puppi:cms-phase2",)
 """The same as another, and so left out of "all"."""
 
@@ -116,7 +118,7 @@ def methods() -> dict[str, Entry]:
     A package adds a method by an entry point of the group ``hardscatter.methods``: its name is the id, its
     value ``module:attribute`` a settings class or instance. It cannot take an id of ours.
     """
-    catalogue = {entry.id: entry for entry in _CATALOGUE}
+    catalogue = dict(_OURS)
     for point in entry_points(group=ENTRY_POINT_GROUP):
         summary = f"from {point.dist.name}" if point.dist else "from an installed package"
         catalogue.setdefault(point.name, Entry(point.name, summary, "see its package", point.value))
@@ -147,7 +149,7 @@ def get_method(method: str | Method) -> Method:
 
         describe(method)  # a file that cannot be used is found before any work
         return Learned(method)
-    catalogue = methods()
+    catalogue = _OURS if method in _OURS else methods()  # what is installed is looked through only if it must be
     if method not in catalogue:
         raise UnknownMethodError(f"there is no method '{method}'; there are {', '.join(catalogue)}.")
     return catalogue[method].make()
@@ -204,7 +206,8 @@ def mitigate(events: Events, method: str | Method) -> ak.Array:
     chosen = get_method(method)
     name = method if isinstance(method, str) else type(method).__name__
     weights = chosen.weights(events.without_truth())
-    return checked_fraction(f"weights of method '{name}'", weights, np.asarray(events.n_candidates))
+    offsets, _ = flat_candidates(events)
+    return checked_fraction(f"weights of method '{name}'", weights, np.diff(offsets))
 
 
 def perfect_weights(events: Events) -> ak.Array:

@@ -7,7 +7,7 @@ import numpy as np
 from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
 
-from hardscatter.events import Events, jagged_like
+from hardscatter.events import Events, flat_candidates, jagged
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
@@ -16,5 +16,5 @@ class NoMitigation:
 
     def weights(self, events: Events) -> ak.Array:
         """Return weight 1 for every candidate."""
-        charge = events.candidates.charge
-        return jagged_like(np.ones(int(ak.sum(ak.num(charge))), dtype=np.float32), charge)
+        offsets, _ = flat_candidates(events)
+        return jagged(np.ones(offsets[-1], dtype=np.float32), offsets)

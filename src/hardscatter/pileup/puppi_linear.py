@@ -12,19 +12,18 @@ first term is −crop. Each region has numbers of its own, and b, pt₀ and prio
 
 from __future__ import annotations
 
-from typing import Literal
+import math
+from typing import Any, Literal, NamedTuple
 
 import awkward as ak
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
-from scipy.special import expit
 
 from hardscatter.compiled import kernel
-from hardscatter.events import LEADING, Events, flat, jagged_like, offsets_of
+from hardscatter.events import LEADING, Events, flat_candidates, jagged
 from hardscatter.geometry.neighbours import build_grid, distance2, rows, spans
-from hardscatter.pileup.chs import is_charged_pileup
 from hardscatter.threads import over_crossings
 
 _REFERENCE_PILEUP = 200.0  # the pileup that the priors were tuned at
@@ -118,81 +117,138 @@ class PuppiLinear:
 
     def weights(self, events: Events) -> ak.Array:
         """Return the weights; raises `MissingFieldError` if the events lack ``n_vertices``."""
-        candidates = events.candidates
-        offsets = offsets_of(candidates.pt)
-        pt, eta, phi = (flat(candidates[name], np.float64) for name in ("pt", "eta", "phi"))
+        has_class = events.has("candidates.pdg_id")
+        names = ("pt", "eta", "phi", "charge", "vertex")
+        offsets, columns = flat_candidates(events, *names, *(["pdg_id"] if has_class else []))
+        pdg_id = columns[5] if has_class else columns[4][:0]
         n_vertices = ak.to_numpy(events.n_vertices).astype(np.float64)
         crowding = np.log(np.where(n_vertices > 0, n_vertices, _REFERENCE_PILEUP) / _REFERENCE_PILEUP)
-        crowding = np.repeat(crowding, np.diff(offsets))
-        leading = (flat(candidates.charge) != 0) & (flat(candidates.vertex) == LEADING)
-        weighted = ~leading & ~is_charged_pileup(events)
-        photon = np.isin(flat(events.particle_class()), (22, 2))  # 2: electromagnetic deposit of the forward region
-        weight = leading.astype(np.float64)
-        for region in self.regions:
-            inside = weighted & (np.abs(eta) >= region.eta_min) & (np.abs(eta) < region.eta_max)
-            source = leading if region.neighbours == "charged-leading" else weighted
-            alpha = _alphas(region, offsets, pt, eta, phi, inside, source & (pt >= region.neighbour_pt_min))[inside]
-            slope, zero, prior = (
-                np.where(photon[inside], getattr(region.photon, term), getattr(region.hadron, term))
-                for term in ("slope", "zero", "prior")
-            )
-            x = np.clip(region.alpha_slope * (alpha - region.alpha_zero), -region.alpha_crop, region.alpha_crop)
-            found = expit(x + slope * (pt[inside] - zero) - prior - crowding[inside])
-            weight[inside] = np.where(found * pt[inside] >= region.pt_cut, found, 0.0)
-        return jagged_like(weight.astype(np.float32), candidates.pt)
+        regions = self._regions()
+        weights = np.empty(offsets[-1], dtype=np.float32)
+
+        def run(first: int, last: int) -> None:
+            _weigh(first, last, offsets, crowding, regions, weights, pdg_id, *columns[:5])
+
+        over_crossings(run, len(offsets) - 1)
+        return jagged(weights, offsets)
+
+    def _regions(self) -> _Regions:
+        """Return the regions, one array a setting."""
+        terms = [(region.hadron, region.photon) for region in self.regions]
+        columns = {
+            "eta_range": [(region.eta_min, region.eta_max) for region in self.regions],
+            "of_leading": [region.neighbours == "charged-leading" for region in self.regions],
+            "neighbour_pt": [(region.neighbour_pt_min, region.neighbour_pt_cap) for region in self.regions],
+            "reach": [(region.distance_min, region.cone) for region in self.regions],
+            "alpha": [(region.alpha_slope, region.alpha_zero, region.alpha_crop) for region in self.regions],
+            "pt_terms": [[(term.slope, term.zero, term.prior) for term in pair] for pair in terms],
+            "pt_cut": [region.pt_cut for region in self.regions],
+        }
+        return _Regions(**{name: np.array(values, dtype=np.float64) for name, values in columns.items()})
 
 
-def _alphas(
-    region: LinearRegion,
-    offsets: NDArray[np.int64],
-    pt: NDArray[np.float64],
-    eta: NDArray[np.float64],
-    phi: NDArray[np.float64],
-    wanted: NDArray[np.bool_],
-    source: NDArray[np.bool_],
-) -> NDArray[np.float64]:
-    """Return α of the wanted candidates, flat over all."""
-    alpha = np.full(len(pt), _NO_NEIGHBOUR)
-    pt2 = np.minimum(pt, region.neighbour_pt_cap) ** 2
+class _Regions(NamedTuple):
+    """Settings of the regions, float64 arrays whose first axis is the region."""
 
-    def run(first: int, last: int) -> None:
-        _shapes(first, last, offsets, pt2, eta, phi, wanted, source, region.cone, region.distance_min, alpha)
-
-    over_crossings(run, len(offsets) - 1)
-    return alpha
+    eta_range: NDArray[np.float64]
+    of_leading: NDArray[np.float64]
+    neighbour_pt: NDArray[np.float64]
+    """Least pt, and the pt that counts at most."""
+    reach: NDArray[np.float64]
+    """Least distance and cone."""
+    alpha: NDArray[np.float64]
+    """Slope, zero, crop."""
+    pt_terms: NDArray[np.float64]
+    """Slope, zero, prior of hadrons, and of photons."""
+    pt_cut: NDArray[np.float64]
 
 
 @kernel
-def _shapes(
+def _weigh(
     first_event: int,
     last_event: int,
     offsets: NDArray[np.int64],
-    pt2: NDArray[np.float64],
+    crowding: NDArray[np.float64],
+    regions: _Regions,
+    weights: NDArray[np.float32],
+    pdg_id_all: NDArray[np.int32],
+    pt_all: NDArray[Any],
+    eta_all: NDArray[Any],
+    phi_all: NDArray[Any],
+    charge_all: NDArray[np.int8],
+    vertex_all: NDArray[np.int32],
+) -> None:
+    """Fill the weights of a range of crossings."""
+    for event in range(first_event, last_event):
+        a, b = offsets[event], offsets[event + 1]
+        pt, eta = pt_all[a:b].astype(np.float64), eta_all[a:b].astype(np.float64)
+        phi, charge, vertex, pdg_id = phi_all[a:b].astype(np.float64), charge_all[a:b], vertex_all[a:b], pdg_id_all[a:b]
+        leading = (charge != 0) & (vertex == LEADING)
+        weighted = (charge == 0) | (vertex < LEADING)
+        weight = weights[a:b]
+        weight[:] = leading
+        for k in range(len(regions.pt_cut)):
+            asking = _in_range(weighted, pt, eta, regions.pt_cut[k], regions.eta_range[k, 0], regions.eta_range[k, 1])
+            weight[weighted & (np.abs(eta) >= regions.eta_range[k, 0]) & (np.abs(eta) < regions.eta_range[k, 1])] = 0.0
+            cone = regions.reach[k, 1]
+            sources = _in_range(
+                leading if regions.of_leading[k] == 1.0 else weighted, pt, eta, regions.neighbour_pt[k, 0],
+                regions.eta_range[k, 0] - cone, regions.eta_range[k, 1] + cone,
+            )  # fmt: skip
+            alpha = _alphas(k, regions, asking, sources, pt, eta, phi)
+            slope, zero, crop = regions.alpha[k]
+            for m in range(len(asking)):
+                i = asking[m]
+                photon = charge[i] == 0 and len(pdg_id) > 0 and (abs(pdg_id[i]) == 22 or abs(pdg_id[i]) == 2)
+                pt_slope, pt_zero, prior = regions.pt_terms[k, 1 if photon else 0]
+                x = min(max(slope * (alpha[m] - zero), -crop), crop)
+                found = 1.0 / (1.0 + math.exp(-(x + pt_slope * (pt[i] - pt_zero) - prior - crowding[event])))
+                if found * pt[i] >= regions.pt_cut[k]:
+                    weight[i] = found
+
+
+@kernel
+def _in_range(
+    chosen: NDArray[np.bool_],
+    pt: NDArray[np.float64],
+    eta: NDArray[np.float64],
+    pt_min: float,
+    eta_min: float,
+    eta_max: float,
+) -> NDArray[np.int64]:
+    """Return which of the chosen have at least this pt (a weight is 1 at most) and lie in a range of |eta|."""
+    size = np.abs(eta)
+    return np.flatnonzero(chosen & (pt >= pt_min) & (size >= eta_min) & (size < eta_max))
+
+
+@kernel
+def _alphas(
+    k: int,
+    regions: _Regions,
+    asking: NDArray[np.int64],
+    sources: NDArray[np.int64],
+    pt: NDArray[np.float64],
     eta: NDArray[np.float64],
     phi: NDArray[np.float64],
-    wanted: NDArray[np.bool_],
-    source: NDArray[np.bool_],
-    cone: float,
-    distance_min: float,
-    alpha: NDArray[np.float64],
-) -> None:
-    """Fill α of wanted candidates that have a neighbour."""
-    for event in range(first_event, last_event):
-        start, stop = offsets[event], offsets[event + 1]
-        sources = start + np.flatnonzero(source[start:stop])
-        grid = build_grid(eta[sources], phi[sources], cone)
-        for i in range(start, stop):
-            if not wanted[i]:
-                continue
-            total = 0.0
-            first, last = rows(grid, eta[i])
-            for row in range(first, last):
-                a, b, c, d = spans(grid, row, phi[i])
-                for low, high in ((a, b), (c, d)):
-                    for k in range(low, high):
-                        j = sources[grid.order[k]]
-                        apart2 = distance2(eta[i], phi[i], eta[j], phi[j])
-                        if j != i and apart2 <= cone * cone:
-                            total += pt2[j] / max(apart2, distance_min * distance_min)
-            if total > 0.0:
-                alpha[i] = np.log(total)
+) -> NDArray[np.float64]:
+    """Return α of those who ask."""
+    alpha = np.full(len(asking), _NO_NEIGHBOUR)
+    if len(asking) == 0 or len(sources) == 0:
+        return alpha
+    least2, cone2, cap = regions.reach[k, 0] ** 2, regions.reach[k, 1] ** 2, regions.neighbour_pt[k, 1]
+    grid = build_grid(eta[sources], phi[sources], regions.reach[k, 1])
+    for m in range(len(asking)):
+        i = asking[m]
+        total = 0.0
+        first, last = rows(grid, eta[i])
+        for row in range(first, last):
+            a, b, c, d = spans(grid, row, phi[i])
+            for low, high in ((a, b), (c, d)):
+                for place in range(low, high):
+                    j = sources[grid.order[place]]
+                    apart2 = distance2(eta[i], phi[i], eta[j], phi[j])
+                    if j != i and apart2 <= cone2:
+                        total += min(pt[j], cap) ** 2 / max(apart2, least2)
+        if total > 0.0:
+            alpha[m] = math.log(total)
+    return alpha

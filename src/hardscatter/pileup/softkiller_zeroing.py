@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import awkward as ak
 import numpy as np
 from numpy.typing import NDArray
@@ -9,9 +11,9 @@ from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
 
 from hardscatter.compiled import kernel
-from hardscatter.events import LEADING, Events, flat, jagged_like, offsets_of
+from hardscatter.events import LEADING, Events, flat_candidates, jagged
 from hardscatter.geometry.neighbours import Grid, build_grid, distance2, rows, spans
-from hardscatter.pileup.softkiller import SoftKiller
+from hardscatter.pileup.softkiller import NEEDED, SoftKiller
 from hardscatter.threads import over_crossings
 
 
@@ -34,19 +36,14 @@ class SoftKillerZeroing:
 
     def weights(self, events: Events) -> ak.Array:
         """Return weight 1 for survivors, 0 for the rest."""
-        candidates = events.candidates
-        survives = self.softkiller.survivors(events)
-        pt, eta, phi = (flat(candidates[name], np.float64) for name in ("pt", "eta", "phi"))
-        charged = flat(candidates.charge) != 0
-        track = charged & (flat(candidates.vertex) == LEADING)
-        doubtful = survives & ~charged & (pt < self.pt_max) & (np.abs(eta) < self.track_eta_max)
-        offsets = offsets_of(candidates.pt)
+        offsets, columns = flat_candidates(events, *NEEDED)
+        weights, _ = self.softkiller.kill(offsets, *columns)
 
         def run(first: int, last: int) -> None:
-            _zero(first, last, offsets, eta, phi, track, doubtful, self.radius, survives)
+            _zero(first, last, offsets, self.radius, self.pt_max, self.track_eta_max, weights, *columns)
 
-        over_crossings(run, len(events))
-        return jagged_like(survives.astype(np.float32), candidates.charge)
+        over_crossings(run, len(offsets) - 1)
+        return jagged(weights, offsets)
 
 
 SOFTKILLER_ZEROING_BEST = SoftKillerZeroing(softkiller=SoftKiller(tile=0.35, y_max=3.0), pt_max=40.0)
@@ -58,27 +55,31 @@ def _zero(
     first_event: int,
     last_event: int,
     offsets: NDArray[np.int64],
-    eta: NDArray[np.float64],
-    phi: NDArray[np.float64],
-    track: NDArray[np.bool_],
-    doubtful: NDArray[np.bool_],
     radius: float,
-    survives: NDArray[np.bool_],
+    pt_max: float,
+    track_eta_max: float,
+    weights: NDArray[np.float32],
+    pt: NDArray[Any],
+    eta: NDArray[Any],
+    phi: NDArray[Any],
+    charge: NDArray[np.int8],
+    vertex: NDArray[np.int32],
 ) -> None:
-    """Clear `survives` for doubtful candidates without a track within the radius."""
+    """Take the weight from soft neutrals without a track of the leading vertex within the radius."""
     for event in range(first_event, last_event):
         a, b = offsets[event], offsets[event + 1]
-        tracks = a + np.flatnonzero(track[a:b])
-        grid = build_grid(eta[tracks], phi[tracks], radius)
+        tracks = a + np.flatnonzero((charge[a:b] != 0) & (vertex[a:b] == LEADING))
+        track_eta, track_phi = eta[tracks].astype(np.float64), phi[tracks].astype(np.float64)
+        grid = build_grid(track_eta, track_phi, radius)
         for i in range(a, b):
-            if doubtful[i]:
-                survives[i] = _any_within(grid, tracks, eta, phi, eta[i], phi[i], radius)
+            doubtful = weights[i] > 0 and charge[i] == 0 and pt[i] < pt_max and abs(eta[i]) < track_eta_max
+            if doubtful and not _any_within(grid, track_eta, track_phi, np.float64(eta[i]), np.float64(phi[i]), radius):
+                weights[i] = 0.0
 
 
 @kernel
 def _any_within(
     grid: Grid,
-    points: NDArray[np.int64],
     eta: NDArray[np.float64],
     phi: NDArray[np.float64],
     query_eta: float,
@@ -90,7 +91,7 @@ def _any_within(
         a, b, c, d = spans(grid, row, query_phi)
         for low, high in ((a, b), (c, d)):
             for k in range(low, high):
-                j = points[grid.order[k]]
+                j = grid.order[k]
                 if distance2(query_eta, query_phi, eta[j], phi[j]) <= radius * radius:
                     return True
     return False

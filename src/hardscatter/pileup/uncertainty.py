@@ -7,9 +7,11 @@ loaded only when somebody asks.
 from __future__ import annotations
 
 import awkward as ak
+import numpy as np
 
+from hardscatter.checks import checked_fraction
 from hardscatter.errors import SettingsError
-from hardscatter.events import Events
+from hardscatter.events import Events, flat_candidates
 from hardscatter.pileup.method import Method, get_method, mitigate
 
 
@@ -47,6 +49,23 @@ def weight_errors(events: Events, method: str | Method = "total") -> ak.Array:
         name = method if isinstance(method, str) else type(method).__name__
         raise SettingsError(without_errors(name))
     return mitigate(events, spread)
+
+
+def weights_and_errors(events: Events, method: Method, spread: Method) -> tuple[ak.Array, ak.Array]:
+    """Return the weights of a method and their errors: `mitigate` for it and for its `spread_model`, in one go.
+
+    What both networks want of a crossing, features and neighbours, is made once. Errors are raised as there.
+    """
+    from hardscatter.pileup.learned import Learned, weigh
+
+    bare = events.without_truth()
+    if isinstance(method, Learned) and isinstance(spread, Learned):
+        found = weigh(bare, [method, spread])
+    else:
+        found = [one.weights(bare) for one in (method, spread)]
+    name, (offsets, _) = type(method).__name__, flat_candidates(events)
+    weights, errors = (checked_fraction(f"weights of method '{name}'", each, np.diff(offsets)) for each in found)
+    return weights, errors
 
 
 def spread_model(method: Method) -> Method | None:

@@ -1,4 +1,7 @@
-"""What the command line shows: rich tables and progress on a terminal, plain lines elsewhere, or JSON."""
+"""What the command line shows: rich tables and progress on a terminal, plain lines elsewhere, or JSON.
+
+What draws is imported when there is something to draw, so that a verb starts quickly.
+"""
 
 from __future__ import annotations
 
@@ -7,21 +10,11 @@ import math
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
-from rich.table import Table
-
-from hardscatter.report.tables import plain_lines
+if TYPE_CHECKING:
+    from rich.progress import TaskID
+    from rich.table import Table
 
 
 class Advance(Protocol):
@@ -39,6 +32,8 @@ def on_terminal() -> bool:
 def show_tables(tables: list[Table]) -> None:
     """Print tables, drawn on a terminal and tab-separated elsewhere."""
     if on_terminal():
+        from rich.console import Console
+
         console = Console()
         for table in tables:
             # Rather a line that the terminal folds than a number cut short.
@@ -46,6 +41,8 @@ def show_tables(tables: list[Table]) -> None:
             unbroken = all(column.no_wrap for column in table.columns)
             Console(width=max(whole, console.width) if unbroken else None).print(table)
     else:
+        from hardscatter.report.tables import plain_lines
+
         print("\n".join(plain_lines(tables)))
 
 
@@ -85,6 +82,16 @@ def progress(what: str, total: int) -> Iterator[Advance]:
 def stages(unit: str = "") -> Iterator[Callable[[str, int, int], None]]:
     """Show work that has several stages, each told by name, how much is done and how much there is."""
     if sys.stderr.isatty():
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
+
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
                    TimeRemainingColumn())  # fmt: skip
         with Progress(*columns, console=Console(stderr=True), transient=True) as bars:

@@ -1,0 +1,21 @@
+"""Productions: many files in, many parts out, on one machine or a cluster, and a manifest that proves what is there."""
+
+from __future__ import annotations
+
+from hardscatter.production.inputs import files_of
+from hardscatter.production.run import Order, Produced, produce, produce_from_files, verify
+from hardscatter.production.verbs import mitigate_files, simulate_files
+from hardscatter.production.works import Mitigation, Simulation
+
+__all__ = [
+    "Mitigation",
+    "Order",
+    "Produced",
+    "Simulation",
+    "files_of",
+    "mitigate_files",
+    "produce",
+    "produce_from_files",
+    "simulate_files",
+    "verify",
+]
