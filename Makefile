@@ -6,7 +6,7 @@ READY := .venv/.ready
 export OMP_NUM_THREADS := 1
 export MPLBACKEND := agg
 
-.PHONY: demo case test check lint clean
+.PHONY: demo case test check bench gate lint clean
 
 # From protons to the page: the first time with its own libraries of collisions, kept in demo_output/libraries.
 demo: export HARDSCATTER_CACHE := demo_output/libraries
@@ -27,6 +27,15 @@ test: $(READY) lint
 
 check: $(READY)
 	$(BIN)/python -m pytest -m slow
+
+# Each job beside a peer, and how time and memory grow: benchmarks/README.md. Some ten minutes; nothing else should run.
+bench: $(READY)
+	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks.scaling
+
+# Hot jobs must not need a fifth more instructions than benchmarks/gate.json says; needs Valgrind.
+gate: $(READY)
+	$(BIN)/python -m benchmarks.gate
 
 lint: $(READY)
 	$(BIN)/ruff check .

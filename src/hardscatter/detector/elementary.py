@@ -26,7 +26,7 @@ _PI_HIGH, _PI_LOW = 2.0 * 1.57079632673412561417e00, 2.0 * 6.0771005065061922493
 
 def lane_kernel(function: F) -> F:
     """Compile like `hardscatter.compiled.kernel`, but x/0 is inf or NaN: looking for zeros would need a branch."""
-    compiled: F = njit(nogil=True, cache=True, error_model="numpy")(function)
+    compiled: F = njit(nogil=True, cache=True, fastmath=False, error_model="numpy")(function)
     return compiled
 
 
