@@ -1,54 +1,60 @@
-"""How fast crossings are made: overlay, detector and candidates from libraries in memory, beside Pythia's own rate.
+"""How fast crossings are made: overlay, detector, vertices, particle flow, beside Pythia's own rate.
 
-    python benchmarks/simulation.py [--pileup 200] [--crossings 100] [--repeats 5]
-
-Libraries are built (or reused) in the cache folder first. CPU time of one thread; wall time with all of them. The
-detector is serial per crossing, so throughput on n cores is n times the first number where memory keeps up.
+Ours is `hardscatter.detector.simulate_crossings`, from collisions in memory to checked events, for both shipped cards;
+and a part of what `hardscatter.simulate` returns, which has truth jets besides. The peer is Pythia, bare: the time that
+it needs for as many minimum-bias collisions as a crossing holds, from its rate with `nextBatch` in the same process. So
+the peer does another job, the one without which there would be no crossings. The ratio says how much is saved by mixing
+crossings from a library; it also says when a detector would begin to be what one waits for.
 """
 
 from __future__ import annotations
 
-import argparse
+import itertools
 import time
+from collections.abc import Callable, Iterator
 
-import numpy as np
-
-import hardscatter as hs
-from hardscatter.detector import Poisson, load_card, prepare, simulate_crossings
+from benchmarks.crossings import N_MINBIAS, SEED
+from benchmarks.harness import Case, Seconds
+from hardscatter.detector import Fixed, load_card, prepare, simulate_crossings
 from hardscatter.generate import Generation, build
-from hardscatter.threads import threads
+from hardscatter.simulation import Crossings
+
+PILEUP = 200
+N = 20
+COLLISIONS = 100
+"""That Pythia makes for each of its turns."""
+TARGET = 15.0
 
 
-def main() -> None:
-    """Print a table: median and range over the repeats."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pileup", type=float, default=200.0)
-    parser.add_argument("--crossings", type=int, default=100)
-    parser.add_argument("--repeats", type=int, default=5)
-    options = parser.parse_args()
-
-    hard = build(Generation("ttbar-semileptonic", seed=1), options.crossings, workers=1).load()
-    minbias = build(Generation("minbias", seed=1), 5000, workers=1).load()
+def cases() -> Iterator[Case]:
+    """Yield the cases."""
+    hard = build(Generation("ttbar-semileptonic", seed=SEED), N, workers=1).load(slice(N))
+    minbias = build(Generation("minbias", seed=SEED), N_MINBIAS, workers=1).load(slice(N_MINBIAS))
+    peer = _pythia()
     for name in ("cms-phase2", "delphes-phase2"):
         card = load_card(name)
-        pool = prepare(minbias, card)
-        cores = threads()
-        for n in dict.fromkeys((1, cores)):
-            hs.set_threads(n)
-            simulate_crossings(hard.select(slice(2)), pool, Poisson(options.pileup), card)  # compile
-            rates = []
-            for repeat in range(options.repeats):
-                clock = time.process_time if n == 1 else time.perf_counter
-                start = clock()
-                simulate_crossings(hard, pool, Poisson(options.pileup), card, seed=repeat)
-                rates.append(len(hard) / (clock() - start))
-            kind = "CPU, one thread" if n == 1 else f"wall, {n} threads"
-            print(
-                f"{name}\tpileup {options.pileup:g}\t{kind}\t"
-                f"{np.median(rates):.1f} crossings/s (from {min(rates):.1f} to {max(rates):.1f})"
-            )
-        hs.set_threads(cores)
+        pool, seeds = prepare(minbias, card), itertools.count()
+        yield Case(
+            f"simulate_crossings, {name}",
+            lambda pool=pool, card=card, seeds=seeds: simulate_crossings(hard, pool, Fixed(PILEUP), card, next(seeds)),
+            peer, f"Pythia, {PILEUP} collisions", per_call=N, target=TARGET,
+        )  # fmt: skip
+    made = Crossings("ttbar-semileptonic", N, pileup=f"fixed:{PILEUP}", seed=SEED, n_minbias=N_MINBIAS)
+    yield Case("simulate, with truth jets", lambda: made[:N], per_call=N, target=TARGET)
 
 
-if __name__ == "__main__":
-    main()
+def _pythia() -> Callable[[], Seconds]:
+    """Return the job that generates some collisions and says how long all of N crossings would take."""
+    from pythia8mc import Pythia
+
+    pythia = Pythia("", False)
+    for line in (*Generation("minbias", seed=SEED).settings()[0], "Print:quiet = on"):
+        pythia.readString(line)
+    pythia.init()
+
+    def seconds() -> Seconds:
+        start = time.process_time()
+        made = len(pythia.nextBatch(COLLISIONS, errorMode=10))
+        return Seconds((time.process_time() - start) * PILEUP * N / made)
+
+    return seconds
