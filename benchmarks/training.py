@@ -1,12 +1,12 @@
 """What a training waits for: sliced Wasserstein with its gradient, and a step of the shipped configuration `total`.
 
 - `hardscatter.transport` against POT (`ot.sliced_wasserstein_distance`): a crossing at pileup 200 and the same hard
-  collision alone, 128 directions, the same for both; value and gradient in the weights. With masses (`swd:mass`) and with
-  positions that the weights scale, padded to equal numbers (`swd:paper`). GeomLoss knows no sliced distance; it is not
-  compared.
+  collision alone, 128 directions, the same for both; value and gradient in the weights. With masses (`swd:mass`) and
+  with positions that the weights scale, padded to equal numbers (`swd:paper`). GeomLoss knows no sliced distance; it is
+  not compared.
 - A step: network, loss, way back, Adam, for one crossing. The peer has the same parameters, loss and optimiser, but its
   attention is written as in the paper: (N, k, width) arrays of differences, gathered by indexing, and PyTorch's own way
-  back. Gradients of all parameters agree to 1e-3 of the largest of each. (ours sums in another order.)
+  back. Gradients of all parameters agree within 1e-3 of the largest of each: sums have another order.
 - What a step needs besides: a pair of crossings simulated, and made a batch with features and neighbours.
 
 All in one thread.

@@ -13,13 +13,12 @@ from numpy.typing import NDArray
 from hardscatter.errors import InvalidEventsError, SettingsError
 from hardscatter.events import Events, flat, offsets_of
 from hardscatter.jets.fastjet_adapter import checked_definition, inclusive_jets
-from hardscatter.jets.momenta import Columns, four_momenta, kinematics, weighted_candidates
-from hardscatter.jets.recombination import LARGEST_RADIUS, recombine
+from hardscatter.jets.momenta import MOMENTUM, Columns, four_momenta, kinematics, weighted_candidates
+from hardscatter.jets.recombination import recombine
 
 GHOST_REACH = 5.0
 """Ghosts cover |y| < 5: the area of a jet nearer than its radius to that edge is too small."""
 
-_MOMENTUM = ("px", "py", "pz", "E")
 _POWERS = {"antikt": -1, "cambridge": 0, "kt": 1}
 _GHOST_PT = 1e-50
 _GHOST_SEED = 20140523
@@ -108,7 +107,7 @@ def cluster_momenta(
     ak.Array
         Jets as `cluster` returns them; ``constituents`` are positions in the event's list of particles.
     """
-    columns = {name: flat(momenta[name], np.float64) for name in _MOMENTUM}
+    columns = {name: flat(momenta[name], np.float64) for name in MOMENTUM}
     return _by_pt(_found(columns, offsets_of(momenta["px"]), radius, min_pt, algorithm, ghost_area))
 
 
@@ -128,17 +127,17 @@ def _found(
 ) -> _Found:
     """Cluster flat particles: with our own loops if these can, else with FastJet."""
     checked_definition(radius, min_pt, algorithm)
-    if radius <= LARGEST_RADIUS and ghost_area is None:
-        together = np.stack([momenta[name] for name in _MOMENTUM])
+    if ghost_area is None:
+        together = np.stack([momenta[name] for name in MOMENTUM])
         jets, n_jets, sizes, members = recombine(together, offsets, radius, min_pt, _POWERS[algorithm])
-        return _Found(dict(zip(_MOMENTUM, jets, strict=True)), n_jets, sizes, members, None)
-    ghosts, area_of_one = (None, 0.0) if ghost_area is None else _ghosts(ghost_area)
+        return _Found(dict(zip(MOMENTUM, jets, strict=True)), n_jets, sizes, members, None)
+    ghosts, area_of_one = _ghosts(ghost_area)
     n_particles = np.diff(offsets)
     found, nested = inclusive_jets(ak.unflatten(ak.zip(momenta), n_particles), radius, min_pt, algorithm, ghosts)
     real = nested < n_particles
     inside = ak.num(nested[real], axis=2)
     some = inside > 0  # with min_pt 0 some jets hold ghosts only
-    area = None if ghost_area is None else flat(ak.sum(~real, axis=2)[some], np.float64) * area_of_one
+    area = flat(ak.sum(~real, axis=2)[some], np.float64) * area_of_one
     members = ak.to_numpy(ak.flatten(ak.sort(nested[real], axis=2), axis=None))
     kept = {name: column[flat(some)] for name, column in found.items()}
     return _Found(kept, ak.to_numpy(ak.sum(some, axis=1)), flat(inside[some], np.int64), members, area)

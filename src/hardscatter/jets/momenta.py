@@ -14,6 +14,8 @@ from hardscatter.geometry.angles import wrap_phi
 
 Columns = dict[str, NDArray[np.float64]]
 
+MOMENTUM = ("px", "py", "pz", "E")
+
 
 def four_momenta(pt: Any, eta: Any, phi: Any, energy: Any = None) -> Columns:
     """Return flat ``px``, ``py``, ``pz``, ``E`` (GeV, float64); without `energy` the particles are massless.

@@ -31,11 +31,7 @@ from hardscatter.threads import over_crossings
 Floats = NDArray[np.float64]
 Whole = NDArray[np.int64]
 
-LARGEST_RADIUS = 1.2
-"""Beyond it a block of tiles would meet itself on the other side."""
-
 _IN_A_TILE = 14.0  # particles, about, where R lets tiles be as large
-_LARGEST_TILE = 2.0
 _FARTHEST = 6  # tiles that R may reach
 _SPARE = 3  # places of a tile beyond those that are taken at first
 _ALMOST = 1.0 - 1e-9  # what rounding may take from a lower bound
@@ -55,6 +51,7 @@ _NOBODY = _GONE = -1
 _UNKNOWN = -2
 _ALMOST = 1.0 - 1e-9  # what rounding may take from a lower bound
 _NO_D = 1e300
+_EVERYTHING = 1000.0  # R that joins all particles into one tree
 _ALONG_THE_BEAM = 1e5  # y of a particle without pt, as in FastJet
 
 
@@ -86,7 +83,7 @@ def recombine(
     offsets
         Where each event starts, and the end.
     radius, min_pt
-        R up to `LARGEST_RADIUS`, and the least transverse momentum of a jet (GeV, included).
+        R, and the least transverse momentum of a jet (GeV, included).
     power
         p: −1 (anti-kT), 0 (Cambridge/Aachen) or 1 (kT).
 
@@ -113,6 +110,32 @@ def recombine(
     return np.concatenate(jets, axis=1), n_jets, np.concatenate(sizes), np.concatenate(members)
 
 
+def soft_drop(momenta: Floats, offsets: Whole, beta: float, z_cut: float, radius: float) -> Floats:
+    """Recluster each list of particles into one Cambridge/Aachen tree and groom it by soft drop.
+
+    Parameters
+    ----------
+    momenta, offsets
+        As for `recombine`, no list empty.
+    beta, z_cut, radius
+        Parameters of the soft-drop condition.
+
+    Returns
+    -------
+    numpy.ndarray
+        px, py, pz, E of the groomed jet (GeV), z_g and ΔR of the splitting that passed, 0 where none did; shape
+        (6, jets).
+    """
+    groomed = np.zeros((6, len(offsets) - 1))
+
+    def work(first: int, last: int) -> None:
+        for jet in range(first, last):
+            groomed[:, jet] = _groom(momenta[:, offsets[jet] : offsets[jet + 1]], beta, z_cut, radius)
+
+    over_crossings(work, len(offsets) - 1)
+    return groomed
+
+
 def _nothing() -> tuple[Floats, Whole, Whole]:
     return np.zeros((4, 0)), np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
 
@@ -121,14 +144,22 @@ def _nothing() -> tuple[Floats, Whole, Whole]:
 def _cluster(particles: Floats, radius: float, min_pt: float, power: int) -> tuple[Floats, Whole, Whole]:
     """Return momenta and sizes of the jets of one event, and their constituents."""
     n = particles.shape[1]
-    nodes = np.empty((2 * n, 7))
-    nodes[:n, _PX:] = particles.T
-    for i in range(n):
-        _complete(nodes, i, power)
+    nodes = _nodes(particles, power)
     roots, joined_to = _join_all(nodes, n, radius, power)
     kept = roots[nodes[roots, _PX] ** 2 + nodes[roots, _PY] ** 2 >= min_pt * min_pt]
     sizes, members = _constituents(kept, joined_to, n)
     return nodes[kept, _PX:].T, sizes, members
+
+
+@kernel
+def _nodes(particles: Floats, power: int) -> Floats:
+    """Return the table of the particles, with room for what they are joined to."""
+    n = particles.shape[1]
+    nodes = np.empty((2 * n, 7))
+    nodes[:n, _PX:] = particles.T
+    for i in range(n):
+        _complete(nodes, i, power)
+    return nodes
 
 
 @kernel
@@ -207,10 +238,12 @@ def _join_all(nodes: Floats, n: int, radius: float, power: int) -> tuple[Whole, 
 def _tiles(lowest: float, highest: float, n: int, radius: float) -> Tiles:
     """Return tiles for n particles."""
     height = max(highest - lowest, 1e-3)
-    side = math.sqrt(2.0 * math.pi * height * _IN_A_TILE / max(n, 1))
-    side = min(max(side, radius / _FARTHEST), _LARGEST_TILE)
-    rows, columns = max(int(height / side), 1), int(2.0 * math.pi / side)
+    side = max(math.sqrt(2.0 * math.pi * height * _IN_A_TILE / max(n, 1)), radius / _FARTHEST)
+    columns = max(int(2.0 * math.pi / side), 1)
     reach = math.ceil(radius / min(side, 2.0 * math.pi / columns))
+    if 2 * reach + 1 > columns:  # a block would meet itself on the other side, unless it is one of copies
+        reach, columns, side = 1, 3 if 3.0 * radius <= 2.0 * math.pi else 1, max(side, radius)
+    rows = max(int(height / side), 1)
     return Tiles(
         rows, columns, lowest, height / rows, 2.0 * math.pi / columns, rows / height, columns / (2.0 * math.pi),
         (2 * reach + 1) ** 2,
@@ -364,3 +397,29 @@ def _constituents(jets: Whole, joined_to: Whole, n: int) -> tuple[Whole, Whole]:
             members[places[jet]] = particle
             places[jet] += 1
     return sizes, members
+
+
+@kernel
+def _groom(
+    particles: Floats, beta: float, z_cut: float, radius: float
+) -> tuple[float, float, float, float, float, float]:
+    """Go down the tree along the harder branch until a splitting fulfils the condition."""
+    nodes = _nodes(particles, 0)
+    roots, joined_to = _join_all(nodes, particles.shape[1], _EVERYTHING, 0)
+    parts = np.full((len(joined_to), 2), _NOBODY)
+    for node in range(len(joined_to)):
+        if joined_to[node] != _NOBODY:
+            parts[joined_to[node], 1] = parts[joined_to[node], 0]
+            parts[joined_to[node], 0] = node
+    node, z, distance = roots[0], 0.0, 0.0
+    while parts[node, 0] != _NOBODY:
+        pts = np.hypot(nodes[parts[node], _PX], nodes[parts[node], _PY])
+        harder, softer = np.argmax(pts), np.argmin(pts)
+        dphi = abs(nodes[parts[node, 0], _PHI] - nodes[parts[node, 1], _PHI])
+        distance = math.hypot(nodes[parts[node, 0], _Y] - nodes[parts[node, 1], _Y], min(dphi, 2.0 * math.pi - dphi))
+        z = pts[softer] / (pts[0] + pts[1])
+        collinear = distance == 0.0 and beta < 0.0  # an infinite threshold, which nothing passes
+        if not collinear and z > z_cut * (distance / radius) ** beta:
+            break
+        node, z, distance = parts[node, harder], 0.0, 0.0
+    return nodes[node, _PX], nodes[node, _PY], nodes[node, _PZ], nodes[node, _E], z, distance

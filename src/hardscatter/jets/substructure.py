@@ -9,9 +9,10 @@ import awkward as ak
 import numpy as np
 
 from hardscatter.errors import SettingsError
-from hardscatter.events import Events, flat
-from hardscatter.jets.fastjet_adapter import n_subjettiness_values, soft_drop_trees
-from hardscatter.jets.momenta import constituents_of, kinematics
+from hardscatter.events import Events, flat, offsets_of
+from hardscatter.jets import recombination
+from hardscatter.jets.fastjet_adapter import n_subjettiness_values
+from hardscatter.jets.momenta import MOMENTUM, constituents_of, kinematics
 
 
 def soft_drop(
@@ -67,8 +68,10 @@ def soft_drop(
     _check_radius(radius)
     momenta = constituents_of(events, jets, weights, massless)
     filled = ak.to_numpy(ak.num(momenta, axis=1)) > 0
-    groomed = soft_drop_trees(momenta[filled], float(beta), float(z_cut), float(radius))
-    found = {**kinematics(groomed), "z_g": groomed["z_g"], "delta_r": groomed["delta_r"]}
+    columns = np.stack([flat(momenta[name], np.float64) for name in MOMENTUM])
+    offsets = offsets_of(momenta["px"][filled])
+    *groomed, z_g, delta_r = recombination.soft_drop(columns, offsets, float(beta), float(z_cut), float(radius))
+    found = {**kinematics(dict(zip(MOMENTUM, groomed, strict=True))), "z_g": z_g, "delta_r": delta_r}
     fields = {}
     for name, values in found.items():
         column = flat(jets[name], np.float64).copy() if name in ("eta", "phi") else np.zeros(len(filled))
