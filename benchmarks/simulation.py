@@ -54,7 +54,7 @@ def _pythia() -> Callable[[], Seconds]:
 
     def seconds() -> Seconds:
         start = time.process_time()
-        made = len(pythia.nextBatch(COLLISIONS, errorMode="skip"))
+        made = len(pythia.nextBatch(COLLISIONS, errorMode=20.0))
         return Seconds((time.process_time() - start) * PILEUP * N / made)
 
     return seconds
