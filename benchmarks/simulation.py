@@ -20,7 +20,7 @@ from hardscatter.generate import Generation, build
 from hardscatter.simulation import Crossings
 
 PILEUP = 200
-N = 20
+N = 50
 COLLISIONS = 100
 """That Pythia makes for each of its turns."""
 TARGET = 15.0

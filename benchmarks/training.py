@@ -38,16 +38,16 @@ def cases() -> Iterator[Case]:
     from hardscatter.training.configuration import load_configuration
 
     training = load_configuration("total")
-    pairs = stream("ttbar-semileptonic", n_hard=4, step=1, pileup="fixed:200", seed=SEED, n_minbias=N_MINBIAS)
+    pairs = stream("ttbar-semileptonic", n_hard=8, step=8, pileup="fixed:200", seed=SEED, n_minbias=N_MINBIAS)
 
-    def made(number: int = 0) -> Any:
-        alone, events = pairs[number]
-        return batch_of(alone, events, number, training.schema, training.network.links, seed=training.seed)
+    def made() -> Any:
+        alone, events = pairs[0]
+        return batch_of(alone, events, 0, training.schema, training.network.links, seed=training.seed)
 
-    batch = made()
+    batch = made().split()[0]
     yield from _sliced(batch)
     yield from _step(training, batch)
-    yield Case("a pair, simulated and made a batch", made, repeats=7)
+    yield Case("pairs simulated and made a batch", made, per_call=8, unit="pair", repeats=5)
 
 
 def _sliced(batch: Any) -> Iterator[Case]:
