@@ -10,7 +10,8 @@ the wheel's interface to awkward arrays; and its plain classes, a `PseudoJet` ma
 most of all where PUPPI leaves little to cluster. The same jets come out: numbers and pt are compared when a case is
 made.
 
-Soft drop of jets of all candidates is compared with the wheel's own batch method. N-subjettiness is fjcontrib's in either case: no peer.
+Soft drop of jets of all candidates is compared with the wheel's own batch method. N-subjettiness is fjcontrib's in
+either case: no peer.
 """
 
 from __future__ import annotations

@@ -65,7 +65,7 @@ def laid_over(events: hs.Events, layers: int) -> hs.Events:
     candidates = ak.concatenate([part.candidates for part in parts], axis=1)
     array = ak.with_field(parts[0], candidates, "candidates")
     array = ak.with_field(array, sum(ak.to_numpy(part.n_vertices) for part in parts), "n_vertices")
-    return hs.Events(array, events.metadata)
+    return hs.Events(ak.to_packed(array), events.metadata)
 
 
 def measured(events: hs.Events) -> dict[str, Any]:

@@ -58,7 +58,7 @@ def cluster(
         ``"antikt"``, ``"cambridge"`` or ``"kt"``.
     ghost_area
         If given, in [0.0001, 1], the active area of each jet is measured with ghosts of about that area; 0.01
-        is usual and doubles the time of a busy event.
+        is usual. Slow: FastJet then clusters, one event at a time, several times as many particles.
 
     Returns
     -------
