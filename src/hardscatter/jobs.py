@@ -122,6 +122,7 @@ def connected(cluster: Cluster) -> Iterator[Client]:
     settings = {
         "distributed.scheduler.allowed-failures": cluster.attempts - 1,
         "distributed.worker.daemon": True,
+        "distributed.nanny.pre-spawn-environ.DASK_LOGGING__DISTRIBUTED": "critical",  # workers share our terminal
         "distributed.comm.timeouts.connect": "20s",
         "distributed.deploy.lost-worker-timeout": "5s",
     }

@@ -94,8 +94,7 @@ def produce_from_files(
         If workers are lost, or there is no room: what is finished stays, and the same call goes on.
     """
     with ExitStack() as stack:
-        manifest = stack.enter_context(opened(folder, order.header()))
-        workers = stack.enter_context(connected(cluster)) if cluster is not None else None
+        manifest, workers = _begun(folder, order, cluster, stack)
         bad = _look(paths, manifest, workers, skip_bad, progress)
         good = [path for path in paths if "events" in manifest.inputs.get(str(path), {})]
         parts = (
@@ -123,8 +122,7 @@ def produce(
         for first, last in ranges(n, order.part)
     )
     with ExitStack() as stack:
-        manifest = stack.enter_context(opened(folder, order.header()))
-        workers = stack.enter_context(connected(cluster)) if cluster is not None else None
+        manifest, workers = _begun(folder, order, cluster, stack)
         return _make(parts, n, manifest, order, workers, False, progress, [])
 
 
@@ -177,6 +175,14 @@ def _gaps(name: str, found: list[tuple[int, int]], events: int | None) -> Iterat
         yield f"{name}: entries {reached} to {events} are missing."
 
 
+def _begun(folder: Path, order: Order, cluster: Cluster | None, stack: ExitStack) -> tuple[Manifest, Client | None]:
+    """Open the manifest and start the workers; what they leave is removed when they have stopped, not before."""
+    manifest = stack.enter_context(opened(folder, order.header()))
+    _sweep(folder)
+    stack.callback(_sweep, folder)
+    return manifest, None if cluster is None else stack.enter_context(connected(cluster))
+
+
 def _look(
     paths: Sequence[Path], manifest: Manifest, workers: Client | None, skip_bad: bool, progress: Progress | None
 ) -> list[str]:
@@ -220,22 +226,18 @@ def _make(
     folder = manifest.folder
     ready = sum(line["events"] for line in manifest.parts.values())
     made = 0
-    _sweep(folder)
     if progress is not None:
         progress("events", ready, total)
-    try:
-        for outcome in run(Maker(order.work, folder), _missing(parts, manifest), workers):
-            if outcome.result is None:
-                bad.append(_bad_part(outcome, manifest, skip_bad))
-                continue
-            _accept(folder, outcome.result)
-            manifest.add(line_of(outcome.job, outcome.result))
-            made += 1
-            ready += outcome.result.events
-            if progress is not None:
-                progress("events", ready, total)
-    finally:
-        _sweep(folder)
+    for outcome in run(Maker(order.work, folder), _missing(parts, manifest), workers):
+        if outcome.result is None:
+            bad.append(_bad_part(outcome, manifest, skip_bad))
+            continue
+        _accept(folder, outcome.result)
+        manifest.add(line_of(outcome.job, outcome.result))
+        made += 1
+        ready += outcome.result.events
+        if progress is not None:
+            progress("events", ready, total)
     events = sum(line["events"] for line in manifest.parts.values())
     return Produced(folder, len(manifest.parts), events, made, tuple(bad))
 
