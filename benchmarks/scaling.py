@@ -34,6 +34,7 @@ PILEUPS = (0, 10, 20, 50, 100, 140, 200, 250, 300)
 LAYERS = (2, 3, 4, 5)
 METHODS = ("puppi:best", "puppi:cms-phase2", "softkiller", "cs", "total")
 N_CROSSINGS = 4
+N_SIMULATED = 40
 REPEATS = 5
 
 
@@ -42,13 +43,13 @@ def main() -> None:
     cores = threads()
     set_threads(1)
     card = load_card("cms-phase2")
-    hard = build(Generation("ttbar-semileptonic", seed=SEED), N_CROSSINGS, workers=1).load()
+    hard = build(Generation("ttbar-semileptonic", seed=SEED), N_SIMULATED, workers=1).load()
     pool = prepare(build(Generation("minbias", seed=SEED), N_MINBIAS, workers=1).load(), card)
     points: list[dict[str, Any]] = []
     for pileup in PILEUPS:
         events = crossings(N_CROSSINGS, float(pileup))
         simulation = seconds(lambda pileup=pileup: simulate_crossings(hard, pool, Poisson(float(pileup)), card))
-        points.append({"pileup": pileup, **measured(events), "simulation": 1000 * simulation / N_CROSSINGS})
+        points.append({"pileup": pileup, **measured(events), "simulation": 1000 * simulation / N_SIMULATED})
         print(points[-1], flush=True)
     for layers in LAYERS:
         points.append({"pileup": 200 * layers, **measured(laid_over(crossings(N_CROSSINGS * layers), layers))})

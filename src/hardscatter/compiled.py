@@ -27,6 +27,12 @@ def quick_kernel(function: F) -> F:
     return compiled
 
 
+def lane_kernel(function: F) -> F:
+    """Compile like `kernel`, but x/0 is inf or NaN: looking for zeros needs a branch, and a loop with one no lanes."""
+    compiled: F = _without_extensions(njit(nogil=True, cache=True, fastmath=False, error_model="numpy")(function))
+    return compiled
+
+
 def _without_extensions(dispatcher: Any) -> Any:
     """Let Numba load a kernel without what other packages add to its compiler.
 

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from hardscatter.detector import elementary, load_card
+from hardscatter.detector import load_card
 from hardscatter.detector.crossing import _cylinder, _falling
 from hardscatter.detector.grouping import group, group_few
 from hardscatter.detector.overlay import Interactions
@@ -17,25 +17,6 @@ from hardscatter.detector.tables import HADRON, tables_of, tower_number, tower_n
 
 CARD = load_card("cms-phase2")
 TABLES = tables_of(CARD)
-
-
-@pytest.mark.parametrize(
-    ("ours", "theirs", "values"),
-    [
-        (elementary.log, math.log, np.geomspace(1e-300, 1e300, 999)),
-        (elementary.arsinh, math.asinh, np.concatenate([-np.geomspace(1e-9, 1e9, 99), [0.0], np.geomspace(1e-9, 1e9)])),
-        (elementary.arcsine, math.asin, np.concatenate([np.linspace(0.0, 1.0, 999), [0.4999999999, 0.5, 0.99999999]])),
-        (lambda x: elementary.sine_and_turn(x)[0], lambda x: abs(math.sin(x)), np.linspace(0.0, 1000.0, 999)),
-        (lambda x: elementary.sine_and_turn(x)[0], lambda x: abs(math.sin(x)), np.linspace(0.0, 3e5, 999)),
-    ],
-)
-def test_functions(ours, theirs, values):
-    assert [ours(x) for x in values] == pytest.approx([theirs(x) for x in values], rel=1e-15, abs=1e-15)
-
-
-def test_which_half_turn():
-    x = np.linspace(0.01, 500.0, 999)
-    assert [elementary.sine_and_turn(value)[1] for value in x] == (np.sin(x) < 0).tolist()
 
 
 def source(n, seed):

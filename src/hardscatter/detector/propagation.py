@@ -15,10 +15,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hardscatter.compiled import kernel
-from hardscatter.detector.elementary import MOST_TURNS, arcsine, arsinh, lane_kernel, sine_and_turn
+from hardscatter.compiled import kernel, lane_kernel
 from hardscatter.detector.overlay import Interactions
 from hardscatter.detector.sources import Source
+from hardscatter.elementary import MOST_TURNS, arcsine, arsinh, sine_and_turn
 
 Floats = NDArray[np.float64]
 

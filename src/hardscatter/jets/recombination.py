@@ -34,7 +34,6 @@ Whole = NDArray[np.int64]
 _IN_A_TILE = 14.0  # particles, about, where R lets tiles be as large
 _FARTHEST = 6  # tiles that R may reach
 _SPARE = 3  # places of a tile beyond those that are taken at first
-_ALMOST = 1.0 - 1e-9  # what rounding may take from a lower bound
 
 _BLOCK = np.array(
     sorted(

@@ -26,16 +26,14 @@ from numpy.typing import NDArray
 from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
 
-from hardscatter.compiled import kernel, quick_kernel
+from hardscatter.compiled import kernel, lane_kernel
+from hardscatter.elementary import arsinh, exp
 from hardscatter.events import LEADING, Events, flat_candidates, jagged
-from hardscatter.geometry.angles import TWO_PI
-from hardscatter.geometry.neighbours import build_grid, rows, spans
+from hardscatter.pileup.local_shape import alphas_of_all, alphas_of_leading
 from hardscatter.threads import over_crossings
 
 # What PUPPI takes a candidate for.
 _NEUTRAL, _LEADING, _PILEUP, _SPECTATOR = 0, 1, 2, 3
-
-_MIN_DISTANCE2 = 1e-4  # closer pairs are the candidate itself or a split track
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
@@ -274,30 +272,30 @@ def _sort_out(
             kind[i] = _LEADING if near or pt[i] > rules.pt_max_charged else _NEUTRAL
 
 
-@kernel
+@lane_kernel
 def _rapidities(pt: NDArray[np.float64], eta: NDArray[np.float64], energy: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return what `rapidity` returns, by vector instructions."""
     y = np.empty(len(pt))
     for i in range(len(pt)):
-        grown = _exp(eta[i])
-        pz = 0.5 * pt[i] * (grown - np.divide(1.0, grown))
+        grown = exp(eta[i])
+        pz = 0.5 * pt[i] * (grown - 1.0 / grown)
         mt2 = max(energy[i] * energy[i] - pz * pz, pt[i] * pt[i])
-        y[i] = _arsinh(np.divide(pz, math.sqrt(mt2)))
+        y[i] = arsinh(pz / math.sqrt(mt2))
     return y
 
 
-@kernel
+@lane_kernel
 def _pseudorapidities(
     y: NDArray[np.float64], pt: NDArray[np.float64], energy: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Return the pseudorapidities of particles of rapidity `y` that keep the mass they have with eta = `y`."""
     eta = np.empty(len(y))
     for i in range(len(y)):
-        grown = _exp(y[i])
-        momentum = 0.5 * pt[i] * (grown + np.divide(1.0, grown))
+        grown = exp(y[i])
+        momentum = 0.5 * pt[i] * (grown + 1.0 / grown)
         mass2 = max(energy[i] * energy[i] - momentum * momentum, 0.0)
-        mass_to_pt2 = np.divide(mass2, pt[i] * pt[i])
-        eta[i] = _arsinh(math.sqrt(1.0 + mass_to_pt2) * 0.5 * (grown - np.divide(1.0, grown)))
+        mass_to_pt2 = mass2 / (pt[i] * pt[i])
+        eta[i] = arsinh(math.sqrt(1.0 + mass_to_pt2) * 0.5 * (grown - 1.0 / grown))
     return eta
 
 
@@ -320,8 +318,8 @@ def _raw_weights(
     for k in range(len(bins.eta_min)):
         _add_wanted(k, bins, pt, eta, kind, hopeful, wanted[int(bins.sums_all[k])])
     alpha = np.zeros((2, n))
-    _alphas_of_leading(wanted[0], pt, y, eta, phi, kind, cone, alpha[0])
-    _alphas_of_all(wanted[1], pt, y, eta, phi, kind, cone, alpha[1])
+    alphas_of_leading(wanted[0], pt, y, eta, phi, kind == _LEADING, cone, alpha[0])
+    alphas_of_all(wanted[1], pt, y, eta, phi, kind != _SPECTATOR, cone, alpha[1])
     weight = np.zeros(n)
     reference, leading = np.empty(n), np.empty(n)
     n_reference, median, width = 0, 0.0, 1.0
@@ -483,131 +481,6 @@ def _weight(excess: float, width: float) -> float:
 
 
 @kernel
-def _alphas_of_leading(
-    wanted: NDArray[np.bool_],
-    pt: NDArray[np.float64],
-    y: NDArray[np.float64],
-    eta: NDArray[np.float64],
-    phi: NDArray[np.float64],
-    kind: NDArray[np.int8],
-    cone: float,
-    alpha: NDArray[np.float64],
-) -> None:
-    """Fill wanted α over the leading vertex's tracks, 0 where there is none.
-
-    There are few of these tracks: each gives its share to the candidates around it.
-    """
-    asking = np.flatnonzero(wanted)
-    grid = build_grid(y[asking], phi[asking], cone)
-    asking = asking[grid.order]
-    near_y, near_eta, near_phi = y[asking], eta[asking], phi[asking]
-    total = np.zeros(len(asking))
-    for j in np.flatnonzero(kind == _LEADING):
-        first, last = rows(grid, y[j])
-        for row in range(first, last):
-            a, b, c, d = spans(grid, row, phi[j])
-            for low, high in ((a, b), (c, d)):
-                _give(low, high, pt[j] * pt[j], y[j], eta[j], phi[j], cone * cone, near_y, near_eta, near_phi, total)
-    _logarithms(total)
-    for k in range(len(asking)):
-        alpha[asking[k]] = total[k]
-
-
-@kernel
-def _alphas_of_all(
-    wanted: NDArray[np.bool_],
-    pt: NDArray[np.float64],
-    y: NDArray[np.float64],
-    eta: NDArray[np.float64],
-    phi: NDArray[np.float64],
-    kind: NDArray[np.int8],
-    cone: float,
-    alpha: NDArray[np.float64],
-) -> None:
-    """Fill wanted α over all candidates, 0 where there is no neighbour."""
-    n = len(pt)
-    if not wanted.any():
-        return
-    grid = build_grid(y, phi, cone)
-    # In the order of the cells, so that memory is read straight on.
-    all_pt2, all_y, all_eta, all_phi = np.empty(n), np.empty(n), np.empty(n), np.empty(n)
-    asks = np.empty(n, dtype=np.bool_)
-    for k in range(n):
-        i = grid.order[k]
-        all_pt2[k] = pt[i] * pt[i] if kind[i] != _SPECTATOR else 0.0
-        all_y[k], all_eta[k], all_phi[k], asks[k] = y[i], eta[i], phi[i], wanted[i]
-    total = np.zeros(n)
-    for q in range(n):
-        if asks[q]:
-            first, last = rows(grid, all_y[q])
-            for row in range(first, last):
-                a, b, c, d = spans(grid, row, all_phi[q])
-                for low, high in ((a, b), (c, d)):
-                    total[q] += _sum(
-                        low, high, all_y[q], all_eta[q], all_phi[q], cone * cone, all_pt2, all_y, all_eta, all_phi
-                    )
-    _logarithms(total)
-    for k in range(n):
-        alpha[grid.order[k]] = total[k]
-
-
-@quick_kernel
-def _give(
-    low: int,
-    high: int,
-    pt2: float,
-    y: float,
-    eta: float,
-    phi: float,
-    cone2: float,
-    near_y: NDArray[np.float64],
-    near_eta: NDArray[np.float64],
-    near_phi: NDArray[np.float64],
-    total: NDArray[np.float64],
-) -> None:
-    """Add the share pt²/ΔR² of one source to the sums of a run of candidates."""
-    for k in range(np.uint64(low), np.uint64(high)):  # an index without a sign needs no wrapping round
-        within, separation2 = _pair(y, eta, phi, cone2, near_y[k], near_eta[k], near_phi[k])
-        share = np.divide(pt2, max(separation2, _MIN_DISTANCE2))
-        total[k] += share if within else 0.0
-
-
-@quick_kernel
-def _sum(
-    low: int,
-    high: int,
-    y: float,
-    eta: float,
-    phi: float,
-    cone2: float,
-    pt2: NDArray[np.float64],
-    near_y: NDArray[np.float64],
-    near_eta: NDArray[np.float64],
-    near_phi: NDArray[np.float64],
-) -> float:
-    """Return Σ pt²/ΔR² over a run of sources."""
-    total = 0.0
-    for k in range(np.uint64(low), np.uint64(high)):
-        within, separation2 = _pair(y, eta, phi, cone2, near_y[k], near_eta[k], near_phi[k])
-        share = np.divide(pt2[k], max(separation2, _MIN_DISTANCE2))
-        total += share if within else 0.0
-    return total
-
-
-@quick_kernel
-def _pair(
-    y_a: float, eta_a: float, phi_a: float, cone2: float, y_b: float, eta_b: float, phi_b: float
-) -> tuple[bool, float]:
-    """Tell whether two candidates are neighbours, by rapidity and phi; return ΔR², by pseudorapidity and phi."""
-    d_phi = abs(phi_a - phi_b)
-    d_phi = min(d_phi, TWO_PI - d_phi)
-    d_y, d_eta = y_a - y_b, eta_a - eta_b
-    d_phi2 = d_phi * d_phi
-    separation2 = d_eta * d_eta + d_phi2
-    return (d_y * d_y + d_phi2 <= cone2) & (separation2 >= _MIN_DISTANCE2), separation2
-
-
-@kernel
 def _settle(
     weight: NDArray[np.float64],
     pt: NDArray[np.float64],
@@ -646,59 +519,6 @@ def _settle(
                 least = (pt[i] - rules.neutral_start) / (rules.neutral_full - rules.neutral_start)
                 w = max(w, min(max(least, 0.0), 1.0))
         result[i] = w if w >= rules.min_weight else 0.0
-
-
-@kernel
-def _logarithms(values: NDArray[np.float64]) -> None:
-    """Replace values above 0 by their logarithms."""
-    for i in range(len(values)):
-        values[i] = _log(values[i]) if values[i] > 0.0 else 0.0
-
-
-# exp, ln and arsinh without a branch or a call, for loops that become vector instructions; relative precision 2⁻⁵²
-# (arsinh: of 1, near 0).
-
-_LN2_HIGH, _LN2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10
-_PER_LN2 = 1.0 / math.log(2.0)
-_ROUNDING = 1.5 * 2.0**52
-_SQRT_HALF_BITS = 0x3FE6A09E667F3BCD
-
-
-@kernel
-def _exp(x: float) -> float:
-    """Return exp x for |x| < 700: 2^k times the Taylor series at |r| ≤ ½ ln 2."""
-    shifted = x * _PER_LN2 + _ROUNDING  # what stands in its last bits is k
-    k = shifted - _ROUNDING
-    r = (x - k * _LN2_HIGH) - k * _LN2_LOW
-    series = 1.0 / 479001600.0 + r * (1.0 / 6227020800.0)
-    series = 1.0 / 3628800.0 + r * (1.0 / 39916800.0 + r * series)
-    series = 1.0 / 40320.0 + r * (1.0 / 362880.0 + r * series)
-    series = 1.0 / 720.0 + r * (1.0 / 5040.0 + r * series)
-    series = 1.0 / 24.0 + r * (1.0 / 120.0 + r * series)
-    series = 1.0 + r * (1.0 + r * (1.0 / 2.0 + r * (1.0 / 6.0 + r * series)))
-    power: float = np.int64((np.float64(shifted).view(np.int64) + 1023) << 52).view(np.float64)
-    return series * power
-
-
-@kernel
-def _log(x: float) -> float:
-    """Return ln x of a normal number x > 0: fdlibm's series between √½ and √2 (Sun Microsystems)."""
-    bits = np.float64(x).view(np.int64)
-    exponent = (bits - _SQRT_HALF_BITS) >> 52
-    f: float = np.int64(bits - (exponent << 52)).view(np.float64) - 1.0
-    s: float = np.divide(f, 2.0 + f)
-    z = s * s
-    tail = 1.818357216161805012e-01 + z * (1.531383769920937332e-01 + z * 1.479819860511658591e-01)
-    tail = 2.857142874366239149e-01 + z * (2.222219843214978396e-01 + z * tail)
-    tail = z * (6.666666666666735130e-01 + z * (3.999999999940941908e-01 + z * tail))
-    half, k = 0.5 * f * f, float(np.int32(exponent))
-    return k * _LN2_HIGH - ((half - (s * (half + tail) + k * _LN2_LOW)) - f)
-
-
-@kernel
-def _arsinh(x: float) -> float:
-    size = abs(x)
-    return math.copysign(_log(size + math.sqrt(size * size + 1.0)), x)
 
 
 CMS_PHASE2 = Puppi(

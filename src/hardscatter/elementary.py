@@ -1,33 +1,43 @@
 """Elementary functions without a branch, so that a loop over them becomes vector instructions.
 
 The compiler's own are called number by number and cost five to ten times as much. These are good to about 2⁻⁵² of
-the largest value in play (not of the result itself, near 0). Coefficients and reductions: fdlibm (Sun Microsystems).
+the largest value in play (not of the result itself, near 0). Coefficients and reductions, but those of exp and sine:
+fdlibm (Sun Microsystems).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import TypeVar
 
 import numpy as np
-from numba import njit
 
-F = TypeVar("F", bound=Callable[..., object])
+from hardscatter.compiled import lane_kernel
 
 MOST_TURNS = 1e5
 """`sine_and_turn` is good up to so many half turns."""
 
 _SQRT_HALF_BITS = 0x3FE6A09E667F3BCD
 _LN2_HIGH, _LN2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10
+_PER_LN2 = 1.0 / math.log(2.0)
+_ROUNDING = 1.5 * 2.0**52
 # π in two numbers of which the first has 33 bits: its multiples are exact.
 _PI_HIGH, _PI_LOW = 2.0 * 1.57079632673412561417e00, 2.0 * 6.07710050650619224932e-11
 
 
-def lane_kernel(function: F) -> F:
-    """Compile like `hardscatter.compiled.kernel`, but x/0 is inf or NaN: looking for zeros would need a branch."""
-    compiled: F = njit(nogil=True, cache=True, fastmath=False, error_model="numpy")(function)
-    return compiled
+@lane_kernel
+def exp(x: float) -> float:
+    """Return exp x for |x| < 700: 2^k times the Taylor series at |r| ≤ ½ ln 2."""
+    shifted = x * _PER_LN2 + _ROUNDING  # what stands in its last bits is k
+    k = shifted - _ROUNDING
+    r = (x - k * _LN2_HIGH) - k * _LN2_LOW
+    series = 1.0 / 479001600.0 + r * (1.0 / 6227020800.0)
+    series = 1.0 / 3628800.0 + r * (1.0 / 39916800.0 + r * series)
+    series = 1.0 / 40320.0 + r * (1.0 / 362880.0 + r * series)
+    series = 1.0 / 720.0 + r * (1.0 / 5040.0 + r * series)
+    series = 1.0 / 24.0 + r * (1.0 / 120.0 + r * series)
+    series = 1.0 + r * (1.0 + r * (1.0 / 2.0 + r * (1.0 / 6.0 + r * series)))
+    power: float = np.int64((np.float64(shifted).view(np.int64) + 1023) << 52).view(np.float64)
+    return series * power
 
 
 @lane_kernel
