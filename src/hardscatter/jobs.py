@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeGuard, TypeVar
 
 from hardscatter.errors import ClusterError, HardscatterError, MissingExtraError, SettingsError
 from hardscatter.threads import set_threads
@@ -26,6 +26,9 @@ R = TypeVar("R")
 
 KINDS = ("local", "htcondor", "slurm")
 """Clusters that we start ourselves; an address ``tcp://…`` names one that runs."""
+
+DISK = "1 GB"
+"""What a job asks of HTCondor where its configuration does not say: we write to the folder of the output only."""
 
 _AHEAD = 2
 """Jobs that a worker has waiting besides the one it does."""
@@ -94,13 +97,47 @@ def run(
     MissingExtraError
         If Dask is not installed.
     """
-    if cluster is None:
-        for job in jobs:
-            yield _outcome(function, job)
-        return
+    with at_work(cluster) as client:
+        if client is None:
+            yield from (_outcome(function, job) for job in jobs)
+        else:
+            yield from _distributed(function, iter(jobs), client)
+
+
+def run_in_order(
+    function: Callable[[J], R], jobs: Iterable[J], cluster: Cluster | Client | None = None
+) -> Iterator[Outcome[J, R]]:
+    """Yield the outcomes of `run` in the order of the jobs; those that come early are held until it is their turn.
+
+    So what is made of them does not depend on who worked. Results should be small: while one job takes long, others go
+    on.
+    """
+    early: dict[int, Outcome[J, R]] = {}
+    turn = 0
+    for outcome in run(_Numbered(function), enumerate(jobs), cluster):
+        number, job = outcome.job
+        early[number] = Outcome(job, outcome.result, outcome.problem)
+        while turn in early:
+            yield early.pop(turn)
+            turn += 1
+
+
+def is_cluster(given: object) -> TypeGuard[Cluster | Client]:
+    """Tell whether something can do jobs for `run`; Dask is not imported to know."""
+    return isinstance(given, Cluster) or type(given).__module__.partition(".")[0] == "distributed"
+
+
+@contextmanager
+def at_work(cluster: Cluster | Client | None) -> Iterator[Client | None]:
+    """Give who serves several calls of `run`: workers started here, a client that there is already, or nobody.
+
+    Raises
+    ------
+    ClusterError, MissingExtraError
+        As `run`.
+    """
     with ExitStack() as stack:
-        client = stack.enter_context(connected(cluster)) if isinstance(cluster, Cluster) else cluster
-        yield from _distributed(function, iter(jobs), client)
+        yield stack.enter_context(connected(cluster)) if isinstance(cluster, Cluster) else cluster
 
 
 @contextmanager
@@ -150,11 +187,13 @@ def _started(cluster: Cluster, stack: ExitStack) -> Any:
             )
         )  # fmt: skip
     if cluster.where in KINDS:
+        import dask
         import dask_jobqueue
 
         kind = {"htcondor": dask_jobqueue.HTCondorCluster, "slurm": dask_jobqueue.SLURMCluster}[cluster.where]
-        batch = stack.enter_context(kind(cores=1, processes=1, memory=cluster.memory))
-        batch.scale(jobs=cluster.workers)
+        room = {"disk": DISK} if cluster.where == "htcondor" and not dask.config.get("jobqueue.htcondor.disk") else {}
+        batch = stack.enter_context(kind(cores=1, processes=1, memory=cluster.memory, **room))
+        batch.adapt(minimum_jobs=cluster.workers, maximum_jobs=cluster.workers)  # also when the time of some is over
         return batch
     return cluster.where
 
@@ -225,6 +264,16 @@ def _connection() -> Iterator[None]:
         raise ClusterError(
             "the cluster was lost: give the same command again when it is back, what is done stays."
         ) from problem
+
+
+@dataclass(frozen=True)
+class _Numbered(Generic[J, R]):
+    """Does jobs that carry their place in the order."""
+
+    function: Callable[[J], R]
+
+    def __call__(self, job: tuple[int, J]) -> R:
+        return self.function(job[1])
 
 
 def _done(function: Callable[[J], R], job: J) -> tuple[R | None, HardscatterError | None]:

@@ -191,6 +191,58 @@ def scheduler(port):
             process.wait()
 
 
+BATCH_SYSTEMS = {
+    "slurm": {
+        "sbatch": """#!/bin/sh
+cp "$1" {jobs}.$$  # the script is gone when this returns
+setsid sh {jobs}.$$ >/dev/null 2>&1 &
+echo $! >> {jobs}
+echo "Submitted batch job $!"
+""",
+        "scancel": """#!/bin/sh
+kill -- -"$1"
+""",
+    },
+    "htcondor": {
+        "condor_submit": """#!{python}
+import re, subprocess, sys
+words = re.search('(?m)^Arguments = "(.*)"$', open(sys.argv[1]).read())[1].replace('""', '"')
+command = re.fullmatch("-c '(.*)'", words)[1].replace("''", "'")
+quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+job = subprocess.Popen(["/bin/sh", "-c", command], start_new_session=True, **quiet)
+print(job.pid, file=open("{jobs}", "a"))
+print(f"1 job(s) submitted to cluster {job.pid}.")
+""",
+        "condor_rm": """#!/bin/sh
+kill -- -"${1%.0}"
+""",
+    },
+}
+"""What stands in for the commands of a batch system: jobs start at once, each in a session of its own, on this machine.
+
+What they are given is dask-jobqueue's job description, read as the batch system reads it.
+"""
+
+
+@pytest.mark.parametrize("where", BATCH_SYSTEMS)
+def test_batch_jobs_replaced_when_they_end(inputs, serial, tmp_path, monkeypatch, where):
+    commands, jobs, out = tmp_path / "commands", tmp_path / "jobs", tmp_path / "out"
+    commands.mkdir()
+    for name, text in BATCH_SYSTEMS[where].items():
+        (commands / name).write_text(text.replace("{jobs}", str(jobs)).replace("{python}", sys.executable))
+        (commands / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(commands), prepend=os.pathsep)
+    with going(inputs, out, "--cluster", where, "--workers", "1") as process:
+        (first,) = jobs.read_text().split()
+        os.killpg(int(first), signal.SIGKILL)  # its time is over
+        _, said = process.communicate(timeout=120)
+    assert process.returncode == 0, said
+    submitted = [int(job) for job in jobs.read_text().split()]
+    assert len(submitted) > 1
+    assert not any(psutil.pid_exists(job) and psutil.Process(job).status() != "zombie" for job in submitted)
+    check_same(out, serial)
+
+
 def test_no_cluster_at_an_address(inputs, tmp_path):
     done = mitigate(inputs, tmp_path / "out", "--cluster", "tcp://127.0.0.1:1")
     assert done.returncode == 1

@@ -153,3 +153,18 @@ def test_two_processes_train_on_the_sum_of_their_batches(tmp_path):
     for name, value in module.state_dict().items():
         torch.testing.assert_close(trained[name], value, rtol=1e-4, atol=1e-5)
     assert not all(torch.equal(value, trained[name]) for name, value in Weighing(training).state_dict().items())
+
+
+def test_processes_never_learn_from_one_crossing_twice():
+    """By content: whatever two processes draw in three rounds, hard collision and pileup, is there once."""
+    training = small()
+    missing = (training.missing.field, training.missing.everything)
+    drawn = []
+    for device in range(2):
+        batches = CrossingBatches(training.data, training.length.crossings, Nearest(k=4), missing, training.seed)
+        sampler = Rounds(5, batches.block, device, 2)
+        for number in range(3):
+            sampler.set_epoch(number)
+            for index in itertools.chain.from_iterable(sampler):
+                drawn += [one.crossings.kinematics.numpy().tobytes() for one in batches[index].split()]
+    assert len(drawn) == len(set(drawn)) == 2 * 3 * 5 * training.length.crossings
