@@ -13,6 +13,7 @@ from typing import Any
 
 import awkward as ak
 import numpy as np
+from numpy.typing import NDArray
 
 from hardscatter.errors import UnreadableFileError
 from hardscatter.events import Events
@@ -30,7 +31,7 @@ from hardscatter.io.delphes_events import (
     from_tracks,
 )
 from hardscatter.io.faults import bad_events
-from hardscatter.io.root import RootTree, Table
+from hardscatter.io.root import RootTree, Table, counts_of
 from hardscatter.io.tracks import TrackResolution
 
 TREE = "Delphes"
@@ -42,6 +43,11 @@ _CARD_LINES = {
     "EFlowPhoton": "add Branch PhotonEnergySmearing/eflowPhotons EFlowPhoton Tower",
     "EFlowNeutralHadron": "add Branch HCal/eflowNeutralHadrons EFlowNeutralHadron Tower",
     "Vertex": "add Branch PileUpMerger/vertices Vertex Vertex",
+}
+_ALL_CANDIDATES = "add Branch EFlowMerger/eflow ParticleFlowCandidate ParticleFlowCandidate"
+_MITIGATED = {
+    "ParticleFlowCandidatePUPPI": "momenta times their PUPPI weight, those of weight 0 left out",
+    "ParticleFlowCandidateCHS": "charged pileup left out",
 }
 
 
@@ -71,6 +77,7 @@ class DelphesFile:
         self.edges = tree.edges
         self._tree = tree
         self._resolution = resolution
+        _refuse_mitigated(tree)
         self._mixed = not tree.has("EFlowTrack.PT") and tree.has("ParticleFlowCandidate.PT")
         self._metadata: dict[str, Any] = {"format": self.format, "file": tree.path.name}
         if self._mixed:
@@ -79,6 +86,7 @@ class DelphesFile:
         collections: Mapping[str, tuple[str, ...]] = (
             {"ParticleFlowCandidate": CANDIDATE_LEAVES} if self._mixed else _EFLOW
         )
+        self.collections = tuple(collections)
         for name, leaves in {**collections, "Vertex": ("Z",), "Event": ("Number",)}.items():
             tree.need([f"{name}.{leaf}" for leaf in leaves], _remedy(tree, name))
 
@@ -87,6 +95,10 @@ class DelphesFile:
         with bad_events(self._tree.path, start, stop):
             parts = self._parts(start, stop)
             return assemble(parts, self._crossing(start, stop), self._metadata, self._resolution)
+
+    def counts(self, start: int, stop: int) -> dict[str, NDArray[np.int64]]:
+        """Return how many candidates each event has in each collection."""
+        return counts_of(self._tree, {name: f"{name}.Eta" for name in self.collections}, start, stop)
 
     def _parts(self, start: int, stop: int) -> list[Table]:
         if self._mixed:
@@ -121,6 +133,17 @@ class DelphesFile:
 _MET = {"pt": "MET", "phi": "Phi"}
 
 
+def _refuse_mitigated(tree: RootTree) -> None:
+    """Raise a sentence about files whose only candidates are those after mitigation, under a name that says so."""
+    whole = any(tree.has_collection(name) for name in (*_EFLOW, "ParticleFlowCandidate"))
+    done = [name for name in _MITIGATED if tree.has_collection(name)]
+    if done and not whole:
+        raise UnreadableFileError(
+            f"{tree.path} holds candidates only after mitigation ('{done[0]}', {_MITIGATED[done[0]]}): write those "
+            f"before it as well, with the line '{_ALL_CANDIDATES}' in the TreeWriter of the Delphes card."
+        )
+
+
 def _check_particle_flow(tree: RootTree, particle_flow: str | None) -> None:
     """Refuse what cannot be mitigated, and ask where Delphes' name does not tell."""
     if particle_flow is None:
@@ -132,8 +155,7 @@ def _check_particle_flow(tree: RootTree, particle_flow: str | None) -> None:
     if particle_flow == "puppi":
         raise UnreadableFileError(
             f"{tree.path} holds momenta already multiplied by the PUPPI weight, which cannot be undone: write the "
-            "candidates before mitigation, with the line 'add Branch EFlowMerger/eflow ParticleFlowCandidate "
-            "ParticleFlowCandidate' in the TreeWriter of the Delphes card."
+            f"candidates before mitigation, with the line '{_ALL_CANDIDATES}' in the TreeWriter of the Delphes card."
         )
 
 

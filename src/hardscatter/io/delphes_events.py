@@ -43,7 +43,7 @@ class Crossing:
     """What a Delphes file says of each event besides its candidates; None where it says nothing."""
 
     event: NDArray[np.int64]
-    n_vertices: NDArray[np.int32]
+    n_vertices: NDArray[np.int32] | None
     leading_z: NDArray[np.float64]
     vertices: ak.Array | None = None
     jets: Table | None = None
@@ -104,7 +104,7 @@ def assemble(
     jagged = {name: ak.unflatten(values, counts) for name, values in candidates.columns.items() if name != "hard"}
     jagged |= {
         name: ak.unflatten(values.astype(np.float32), counts)
-        for name, values in _impact_parameters(candidates, crossing, resolution).items()
+        for name, values in impact_parameters(candidates, crossing, resolution).items()
     }
     smearing = "unsmeared" if resolution is None else resolution.record()
     return from_candidates(
@@ -115,6 +115,40 @@ def assemble(
         truth=_truth(candidates, crossing),
         metadata={**metadata, "smearing": smearing},
     )
+
+
+def impact_parameters(
+    candidates: Table, crossing: Crossing, resolution: TrackResolution | None
+) -> dict[str, NDArray[np.float64]]:
+    """Return ``d0``, ``dz`` and their errors (mm), dz relative to the leading vertex, NaN without a track.
+
+    Parameters
+    ----------
+    candidates
+        ``pt``, ``eta``, ``charge`` and ``d0``, ``dz`` relative to the beam line, NaN without a track.
+    crossing
+        Its ``event`` and ``leading_z``.
+    resolution
+        As for `assemble`.
+    """
+    dz = candidates["dz"] - np.repeat(crossing.leading_z, candidates.counts)
+    charged = candidates["charge"] != 0
+    errors = np.full((2, len(dz)), np.nan)
+    if resolution is None:
+        return {"d0": candidates["d0"], "dz": dz, "d0_error": errors[0], "dz_error": errors[1]}
+    pt, eta = candidates["pt"][charged], candidates["eta"][charged]
+    errors[:, charged] = resolution.d0(pt, eta), resolution.dz(pt, eta)
+    tracks = np.add.reduceat(np.append(charged, False), _starts(candidates.counts), dtype=np.int64)
+    tracks[candidates.counts == 0] = 0  # reduceat gives the next event's first element there
+    shift = np.zeros_like(errors)
+    shift[:, charged] = errors[:, charged] * noise(crossing.event, tracks, resolution.seed)
+    errors[1, np.isnan(dz)] = np.nan
+    return {
+        "d0": candidates["d0"] + shift[0],
+        "dz": dz + shift[1],
+        "d0_error": errors[0],
+        "dz_error": errors[1],
+    }
 
 
 def _candidates(
@@ -154,29 +188,6 @@ def _interleave(parts: Sequence[Table]) -> Table:
     order = np.argsort(event, kind="stable")
     columns = {name: np.concatenate([part[name] for part in parts])[order] for name in parts[0].columns}
     return Table(np.sum([part.counts for part in parts], axis=0), columns)
-
-
-def _impact_parameters(
-    candidates: Table, crossing: Crossing, resolution: TrackResolution | None
-) -> dict[str, NDArray[np.float64]]:
-    dz = candidates["dz"] - np.repeat(crossing.leading_z, candidates.counts)
-    charged = candidates["charge"] != 0
-    errors = np.full((2, len(dz)), np.nan)
-    if resolution is None:
-        return {"d0": candidates["d0"], "dz": dz, "d0_error": errors[0], "dz_error": errors[1]}
-    pt, eta = candidates["pt"][charged], candidates["eta"][charged]
-    errors[:, charged] = resolution.d0(pt, eta), resolution.dz(pt, eta)
-    tracks = np.add.reduceat(np.append(charged, False), _starts(candidates.counts), dtype=np.int64)
-    tracks[candidates.counts == 0] = 0  # reduceat gives the next event's first element there
-    shift = np.zeros_like(errors)
-    shift[:, charged] = errors[:, charged] * noise(crossing.event, tracks, resolution.seed)
-    errors[1, np.isnan(dz)] = np.nan
-    return {
-        "d0": candidates["d0"] + shift[0],
-        "dz": dz + shift[1],
-        "d0_error": errors[0],
-        "dz_error": errors[1],
-    }
 
 
 def _truth(candidates: Table, crossing: Crossing) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from hardscatter.io.delphes_events import (
     from_towers,
     from_tracks,
 )
-from hardscatter.io.faults import bad_events, damage
+from hardscatter.io.faults import bad_events, check_archive, damage
 from hardscatter.io.root import Table
 from hardscatter.io.tracks import TrackResolution
 
@@ -59,6 +59,7 @@ class PackedDelphesFile:
     def __init__(self, path: Path, resolution: TrackResolution | None) -> None:
         self.path = path
         self._resolution = resolution
+        check_archive(path, "its list of members")
         with damage(path, "its list of members"), zipfile.ZipFile(path) as archive:
             names = {name.removesuffix(".npy") for name in archive.namelist()}
         missing = [name for name in _members() if name not in names]

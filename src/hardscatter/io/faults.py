@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from hardscatter.errors import HardscatterError, InvalidEventsError, UnreadableFileError
+
+
+EXPANSION = 100
+"""How many times its size the content of a file may be in memory."""
+HARMLESS = 2**28
+"""Bytes that any machine has to spare."""
 
 
 @contextmanager
@@ -21,8 +28,13 @@ def damage(path: Path, what: str) -> Iterator[None]:
     """
     try:
         yield
-    except (HardscatterError, MemoryError):
+    except HardscatterError:
         raise
+    except MemoryError:
+        raise UnreadableFileError(
+            f"{path}: {what} needs more memory than there is; take fewer events at once, and if the file is no large "
+            "one, copy or make it again."
+        ) from None
     except Exception as problem:
         reason = _first_line(problem)
         raise UnreadableFileError(
@@ -32,9 +44,10 @@ def damage(path: Path, what: str) -> Iterator[None]:
 
 @contextmanager
 def bad_events(path: Path, start: int, stop: int) -> Iterator[None]:
-    """Name the file and the entries in the sentence about events that break the event model.
+    """Name the file and the entries in the sentence about events that break the event model, or cannot be made at all.
 
-    Arithmetic with what a damaged file holds must not warn on the way to that sentence.
+    Arithmetic with what a damaged file holds must not warn on the way to that sentence. Branches of the wrong shape or
+    type lead to whatever error they like, far from where they were read: the sentence keeps it as its cause.
     """
     try:
         with np.errstate(all="ignore"):
@@ -43,6 +56,49 @@ def bad_events(path: Path, start: int, stop: int) -> Iterator[None]:
         raise UnreadableFileError(
             f"{path}, entries {start} to {stop - 1} (event 0 is entry {start}): {problem}"
         ) from None
+    except HardscatterError:
+        raise
+    except MemoryError:
+        raise UnreadableFileError(
+            f"{path}: entries {start} to {stop - 1} need more memory than there is; take fewer events at once."
+        ) from None
+    except Exception as problem:
+        raise UnreadableFileError(
+            f"{path} holds something else than its format promises: no events can be made of entries {start} to "
+            f"{stop - 1} ({_first_line(problem)}); make the file again."
+        ) from problem
+
+
+def check_expansion(path: Path, what: str, declared: int) -> None:
+    """Refuse a trap: what grows far beyond the size of its file when it is decompressed.
+
+    Parameters
+    ----------
+    declared
+        Bytes that `what` says it holds once it is in memory; up to `HARMLESS` are always taken.
+
+    Raises
+    ------
+    UnreadableFileError
+        If they are more than `EXPANSION` times the bytes of the file. Momenta shrink to a half at best, a padded or
+        constant column to a twentieth.
+    """
+    size = path.stat().st_size
+    if declared > max(HARMLESS, EXPANSION * size):
+        raise UnreadableFileError(
+            f"{path}: {what} would grow to {declared:.2g} bytes in memory out of a file of {size}: it is damaged or a "
+            "trap; make it again from what you trust."
+        )
+
+
+def check_archive(path: Path, what: str) -> None:
+    """Refuse a zip archive, as `check_expansion` does, whose members grow far beyond its size; other files pass."""
+    with damage(path, what):
+        if not zipfile.is_zipfile(path):
+            return
+        with zipfile.ZipFile(path) as archive:
+            declared = sum(member.file_size for member in archive.infolist())
+    check_expansion(path, what, declared)
 
 
 def _first_line(problem: Exception) -> str:

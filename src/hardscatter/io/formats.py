@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,12 +13,15 @@ import numpy as np
 
 from hardscatter.errors import SettingsError, UnreadableFileError
 from hardscatter.events import Events
-from hardscatter.io import delphes, nanoaod, pfnano
+from hardscatter.io import delphes, hdf5, nanoaod, pfnano
 from hardscatter.io.delphes_packed import PackedDelphesFile
 from hardscatter.io.faults import damage
+from hardscatter.io.friend import WithFriend, has_friend
 from hardscatter.io.metadata import KEY
+from hardscatter.io.padded import PaddedFile
 from hardscatter.io.parquet import ParquetFile
 from hardscatter.io.root import open_root, tree_of
+from hardscatter.io.scouting import ScoutingFile, is_scouting
 from hardscatter.io.tracks import TrackResolution
 
 Entries = int | slice | tuple[int, int] | None
@@ -51,8 +55,9 @@ def read(
 ) -> Events:
     """Read events from a file of any known format, which is told from the content.
 
-    Formats: Delphes ROOT and the packed Delphes samples (``.npz``), CMS PFNano, and what `write` writes (Parquet,
-    flat ROOT). All events are in memory at once: `iterate` streams.
+    Formats: Delphes ROOT and the packed Delphes samples (``.npz``), CMS PFNano and btvNano, CMS scouting NanoAOD, the
+    HDF5 layouts of the published TOTAL code and of DistillNet's data set, and what `write` writes (Parquet, flat
+    ROOT). All events are in memory at once: `iterate` streams.
 
     Parameters
     ----------
@@ -66,7 +71,8 @@ def read(
         before mitigation, ``"chs"`` those left by charged-hadron subtraction, ``"puppi"`` momenta times their PUPPI
         weight (refused). Not used for other files.
     smear_tracks
-        Whether the impact parameters of Delphes, which are the true ones, are smeared with the card's resolution
+        Whether the impact parameters of Delphes (and of the HDF5 layouts, made with it), which are the true ones, are
+        smeared with the card's resolution
         (`hardscatter.io.tracks`), with noise that depends on the event's number only. False leaves the true ones, with
         NaN as their errors; no shipped model reads such a file.
 
@@ -83,9 +89,41 @@ def read(
         If `entries` or `particle_flow` is none of the above.
     """
     _check_particle_flow(particle_flow)
-    with _opened(Path(path), particle_flow, smear_tracks) as source:
+    with opened(Path(path), particle_flow, smear_tracks) as source:
         start, stop = _range(entries, source.n_events)
         return source.read(start, stop)
+
+
+def read_without_pileup(path: str | os.PathLike[str], entries: Entries = None, *, smear_tracks: bool = True) -> Events:
+    """Read the same hard collisions without pileup from a file that holds both: the layout of the TOTAL code.
+
+    Parameters
+    ----------
+    path, entries, smear_tracks
+        As for `read`.
+
+    Returns
+    -------
+    Events
+        Crossing by crossing the pairs of what `read` gives (``nopu_part``), with one vertex each.
+
+    Raises
+    ------
+    UnreadableFileError
+        If the file cannot be read or holds no such pairs.
+    SettingsError
+        If `entries` is none of those of `read`.
+    """
+    path = Path(path)
+    if _magic(path) != hdf5.MAGIC:
+        raise UnreadableFileError(
+            f"{path} holds no pairs without pileup: give an HDF5 file of the TOTAL code, or read the file of the same "
+            "collisions without pileup."
+        )
+    with hdf5.open_hdf5(path) as file:
+        layout = hdf5.TotalLayout(path, file, part="nopu_part")
+        source = PaddedFile(path, file, layout, TrackResolution() if smear_tracks else None)
+        return source.read(*_range(entries, source.n_events))
 
 
 def iterate(
@@ -141,7 +179,7 @@ def count(path: str | os.PathLike[str]) -> int:
     UnreadableFileError
         If the file is missing, damaged or of an unknown format.
     """
-    with _opened(Path(path), "eflow", smear_tracks=True) as source:
+    with opened(Path(path), "eflow", smear_tracks=True) as source:
         return source.n_events
 
 
@@ -151,21 +189,22 @@ def file_format(path: str | os.PathLike[str]) -> str:
     Returns
     -------
     str
-        ``"delphes"``, ``"delphes-packed"``, ``"pfnano"``, ``"hardscatter-root"`` or ``"parquet"``.
+        ``"delphes"``, ``"delphes-packed"``, ``"pfnano"`` (btvNano too), ``"scouting"``, ``"total-hdf5"``,
+        ``"distillnet-hdf5"``, ``"hardscatter-root"`` or ``"parquet"``.
 
     Raises
     ------
     UnreadableFileError
         If the file is missing, damaged or of an unknown format.
     """
-    with _opened(Path(path), "eflow", smear_tracks=True) as source:
+    with opened(Path(path), "eflow", smear_tracks=True) as source:
         return source.format
 
 
 def _batches(
     path: Path, step: int, entries: Entries, particle_flow: str | None, smear_tracks: bool, cut: Cut
 ) -> Iterator[Events]:
-    with _opened(path, particle_flow, smear_tracks) as source:
+    with opened(path, particle_flow, smear_tracks) as source:
         start, stop = _range(entries, source.n_events)
         while start < stop:
             end = min(cut(source.edges, start, step), stop)
@@ -185,23 +224,32 @@ def _at_edges(edges: Sequence[int], start: int, step: int) -> int:
 
 
 @contextmanager
-def _opened(path: Path, particle_flow: str | None, smear_tracks: bool) -> Iterator[Source]:
+def opened(path: Path, particle_flow: str | None, smear_tracks: bool) -> Iterator[Source]:
+    """Open a file of any known format; the settings are those of `read`."""
     magic = _magic(path)
     resolution = TrackResolution() if smear_tracks else None
     if magic.startswith(b"root"):
         with open_root(path) as file:
-            yield _root_source(path, file, particle_flow, resolution)
-    elif magic.startswith(b"PAR1"):
-        source = ParquetFile(path)
-        try:
+            with damage(path, "its layout"):
+                source: Source = _root_source(path, file, particle_flow, resolution)
             yield source
+    elif magic.startswith(b"PAR1"):
+        parquet = ParquetFile(path)
+        try:
+            yield parquet
         finally:
-            source.close()
+            parquet.close()
     elif magic.startswith(b"PK\x03\x04"):
         yield PackedDelphesFile(path, resolution)
+    elif magic == hdf5.MAGIC:
+        with hdf5.open_hdf5(path) as file:
+            with damage(path, "its layout"):
+                source = PaddedFile(path, file, hdf5.layout_of(path, file), resolution)
+            yield source
     else:
         raise UnreadableFileError(
-            f"{path} is neither ROOT, Parquet nor a packed Delphes sample: give a Delphes, PFNano or hardscatter file."
+            f"{path} is neither ROOT, Parquet nor HDF5, nor a packed Delphes sample: give a Delphes, PFNano, "
+            "scouting or hardscatter file."
         )
 
 
@@ -209,7 +257,8 @@ def _root_source(path: Path, file: Any, particle_flow: str | None, resolution: T
     with damage(path, "its list of contents"):
         contents = file.classnames(recursive=False, cycle=False)
     if delphes.TREE in contents:
-        return delphes.DelphesFile(tree_of(path, file, delphes.TREE), particle_flow, resolution)
+        found = delphes.DelphesFile(tree_of(path, file, delphes.TREE), particle_flow, resolution)
+        return WithFriend(path, file, found) if has_friend(contents) else found
     if pfnano.TREE not in contents:
         raise UnreadableFileError(
             f"{path} has no tree 'Delphes' or 'Events' (it holds {', '.join(contents) or 'nothing'}): give a Delphes, "
@@ -226,12 +275,16 @@ def _root_source(path: Path, file: Any, particle_flow: str | None, resolution: T
             "the file that hardscatter wrote, or copy that object as well."
         )
     pfnano.refuse_puppi_weighted(tree)
-    return pfnano.PFNanoFile(tree)
+    scouting = is_scouting(tree) and not tree.has("PFCands_pt")
+    nano = ScoutingFile(tree) if scouting else pfnano.PFNanoFile(tree)
+    return WithFriend(path, file, nano) if has_friend(contents) else nano
 
 
 def _magic(path: Path) -> bytes:
     """Return the first bytes of the file."""
     try:
+        if "\0" in str(path) or not _is_stored(path):
+            raise UnreadableFileError(f"{str(path)!r} is no file but a pipe or a device, or no name: give a file.")
         with path.open("rb") as stream:
             magic = stream.read(8)
     except FileNotFoundError:
@@ -243,6 +296,12 @@ def _magic(path: Path) -> bytes:
     if not magic:
         raise UnreadableFileError(f"{path} is empty (0 bytes): copy or make the file again.")
     return magic
+
+
+def _is_stored(path: Path) -> bool:
+    """Tell whether a path is a file or a folder; merely to open a pipe would wait for whoever writes into it."""
+    kind = path.stat().st_mode
+    return stat.S_ISREG(kind) or stat.S_ISDIR(kind)
 
 
 def _range(entries: Entries, n_events: int) -> tuple[int, int]:

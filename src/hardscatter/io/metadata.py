@@ -47,7 +47,7 @@ def unpacked(path: Path, text: str | bytes) -> dict[str, Any]:
         content = json.loads(text)
         if isinstance(content["metadata"], dict):
             return dict(content)
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         pass
     raise UnreadableFileError(f"{path} has unreadable 'hardscatter' metadata: make the file again.")
 

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from hardscatter.errors import UnreadableFileError
 from hardscatter.events import COMPULSORY, Events
-from hardscatter.io.faults import bad_events, damage
+from hardscatter.io.faults import bad_events, check_expansion, damage
 from hardscatter.io.intact import right
 from hardscatter.io.metadata import KEY, packed, unpacked
 
@@ -53,6 +53,9 @@ class ParquetFile:
         """Read the entries from `start` to before `stop`."""
         edges = self.edges
         groups = [i for i in range(len(edges) - 1) if edges[i] < stop and edges[i + 1] > start]
+        with damage(self._path, "its footer"):
+            declared = sum(_decoded(self._file.metadata.row_group(i)) for i in groups)
+        check_expansion(self._path, f"what holds entries {start} to {stop - 1}", declared)
         with damage(self._path, f"entries {start} to {stop - 1}"):
             table = self._file.read_row_groups(groups) if groups else self._file.schema_arrow.empty_table()
             offset = edges[groups[0]] if groups else 0
@@ -138,6 +141,26 @@ def _float_columns(fields: Iterable[Any], prefix: str = "") -> list[str]:
         elif pa.types.is_float32(kind) or pa.types.is_float64(kind):
             paths.append(path)
     return paths
+
+
+_WIDTHS = {"BOOLEAN": 1, "INT32": 4, "FLOAT": 4, "INT64": 8, "DOUBLE": 8, "INT96": 12}
+_LEVELS = 4
+"""Bytes that say of a value in which list it stands."""
+
+
+def _decoded(group: Any) -> int:
+    """Return how many bytes a row group takes in memory at most, by its numbers of values.
+
+    Its uncompressed size does not tell: one run of a billion equal values is a few bytes long. A text may be repeated
+    by each value, if a dictionary holds it.
+    """
+    total = 0
+    for column in (group.column(i) for i in range(group.num_columns)):
+        n, size = column.num_values, column.total_uncompressed_size
+        repeated = any("DICTIONARY" in encoding for encoding in column.encodings)
+        width = _WIDTHS.get(column.physical_type)
+        total += n * _LEVELS + (n * width if width is not None else n * size if repeated else size)
+    return total
 
 
 def _edges(groups: list[int]) -> list[int]:

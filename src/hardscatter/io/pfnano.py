@@ -1,11 +1,13 @@
-"""CMS PFNano: NanoAOD with every particle-flow candidate of the event (``PFCands_*``), data or simulation.
+"""CMS PFNano and btvNano: NanoAOD with every particle-flow candidate (``PFCands_*``), data or simulation.
 
+btvNano, which took PFNano into CMSSW, has the same branches and more; it holds every candidate only with ``allPF`` on.
 Lengths are in cm and become mm; −1 stands for "no track details" and becomes NaN. CMS' own PUPPI weights are kept
 as ``weights.cms_puppi`` and ``weights.cms_puppi_nolep``, to compare with.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -13,10 +15,10 @@ import awkward as ak
 import numpy as np
 from numpy.typing import NDArray
 
-from hardscatter.errors import UnreadableFileError
+from hardscatter.errors import MissingFieldError, UnreadableFileError
 from hardscatter.events import LEADING, NO_VERTEX, PILEUP, Events, from_candidates
 from hardscatter.io.faults import bad_events
-from hardscatter.io.root import RootTree, Table
+from hardscatter.io.root import RootTree, Table, counts_of
 
 TREE = "Events"
 MM_PER_CM = 10.0
@@ -28,6 +30,17 @@ _WEIGHTS = {"cms_puppi": "puppiWeight", "cms_puppi_nolep": "puppiWeightNoLep"}
 _JET = ("pt", "eta", "phi", "mass")
 _GEN = ("pt", "eta", "phi", "pdgId", "status", "statusFlags")
 _IS_PROMPT = 1  # bit 0 of GenPart_statusFlags
+_OF_EVENTS = {
+    # PUPPI counts vertices that are not fake, with ndof ≥ 4 and |z| ≤ 24 cm: PV_npvsGood.
+    "n_vertices": ("PV_npvsGood", "PV_npvs"),
+    "rho": ("fixedGridRhoFastjetAll", "Rho_fixedGridRhoFastjetAll"),
+    "run": ("run",),
+    "lumi": ("luminosityBlock",),
+    "event": ("event",),
+}
+_JET_LINKS = ("JetPFCands_pFCandsIdx", "FatJetPFCands_pFCandsIdx")
+_LOOKED_AT = 100
+"""Entries that tell whether a file holds all candidates."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +67,58 @@ class VertexChoice:
         return np.where((charge == 0) | np.isnan(dz), NO_VERTEX, chosen).astype(np.int32)
 
 
+def from_pfcands(
+    candidates: ak.Array,
+    *,
+    n_vertices: Any = None,
+    rho: Any = None,
+    vertex_choice: VertexChoice | None = None,
+    metadata: Mapping[str, Any] | None = None,
+) -> Events:
+    """Build events from the candidates of PFNano or btvNano that are in memory already, as in a coffea processor.
+
+    Parameters
+    ----------
+    candidates
+        Jagged records, events × candidates, with PFNano's names, units and "none" values (``events.PFCands`` of
+        coffea's ``PFNanoAODSchema``).
+    n_vertices, rho
+        Of each event: ``PV.npvsGood``, ``Rho.fixedGridRhoFastjetAll``.
+    vertex_choice
+        How a candidate's vertex is told.
+    metadata
+        Provenance that travels with the events.
+
+    Returns
+    -------
+    Events
+        Those that `hardscatter.read` gives for the file, of these fields: weights made of them are aligned with
+        `candidates`.
+
+    Raises
+    ------
+    MissingFieldError
+        If a field of the candidates is missing.
+    InvalidEventsError
+        As `hardscatter.from_candidates`.
+    """
+    missing = [name for name in _CANDIDATES if name not in candidates.fields]
+    if missing:
+        raise MissingFieldError(
+            f"the candidates have no field '{missing[0]}': give PFCands of PFNano or btvNano, with their track details."
+        )
+    counts = np.asarray(ak.num(candidates["pt"], axis=1), dtype=np.int64)
+    names = (*_CANDIDATES, *(name for name in _ERRORS if name in candidates.fields))
+    source = Table(counts, {name: ak.to_numpy(ak.flatten(candidates[name], axis=1)) for name in names})
+    columns = _columns(source, vertex_choice or VertexChoice())
+    return from_candidates(
+        **{name: ak.unflatten(values, counts) for name, values in columns.items()},
+        n_vertices=n_vertices,
+        rho=rho,
+        metadata=metadata,
+    )
+
+
 class PFNanoFile:
     """A PFNano file, open for reading.
 
@@ -64,12 +129,14 @@ class PFNanoFile:
     """
 
     format = "pfnano"
+    collections = ("PFCands",)
 
     def __init__(self, tree: RootTree, vertex_choice: VertexChoice | None = None) -> None:
         tree.need(
             [f"PFCands_{name}" for name in _CANDIDATES],
             "make the file with PFNano (or btvNano) with all candidates and their track details",
         )
+        refuse_jet_constituents(tree)
         self.n_events = tree.n_events
         self.edges = tree.edges
         self._tree = tree
@@ -79,6 +146,10 @@ class PFNanoFile:
         """Read the entries from `start` to before `stop`."""
         with bad_events(self._tree.path, start, stop):
             return self._events(start, stop)
+
+    def counts(self, start: int, stop: int) -> dict[str, NDArray[np.int64]]:
+        """Return how many candidates each event has in each collection."""
+        return counts_of(self._tree, {"PFCands": "PFCands_pt"}, start, stop)
 
     def _events(self, start: int, stop: int) -> Events:
         tree = self._tree
@@ -94,9 +165,9 @@ class PFNanoFile:
         }
         return from_candidates(
             **jagged,
-            **self._of_events(start, stop),
+            **event_columns(tree, _OF_EVENTS, start, stop),
             weights=weights or None,
-            truth=self._truth(start, stop) if tree.has("GenJet_pt") else None,
+            truth=nano_truth(tree, start, stop),
             metadata={
                 "format": self.format,
                 "file": tree.path.name,
@@ -105,33 +176,27 @@ class PFNanoFile:
             },
         )
 
-    def _of_events(self, start: int, stop: int) -> dict[str, Any]:
-        """Return what is known of each event; the first branch that is there counts.
 
-        PUPPI counts vertices that are not fake, with ndof ≥ 4 and |z| ≤ 24 cm: ``PV_npvsGood``.
-        """
-        candidates = {
-            "n_vertices": ("PV_npvsGood", "PV_npvs"),
-            "rho": ("fixedGridRhoFastjetAll", "Rho_fixedGridRhoFastjetAll"),
-            "run": ("run",),
-            "lumi": ("luminosityBlock",),
-            "event": ("event",),
-        }
-        found = {name: next(filter(self._tree.has, branches), None) for name, branches in candidates.items()}
-        return {name: self._tree.scalars(branch, start, stop) for name, branch in found.items() if branch}
+def event_columns(tree: RootTree, wanted: Mapping[str, Sequence[str]], start: int, stop: int) -> dict[str, Any]:
+    """Return what is known of each event: of the branches `wanted` for a field the first that is there counts."""
+    found = {name: next(filter(tree.has, branches), None) for name, branches in wanted.items()}
+    return {name: tree.scalars(branch, start, stop) for name, branch in found.items() if branch}
 
-    def _truth(self, start: int, stop: int) -> dict[str, Any]:
-        tree = self._tree
-        truth: dict[str, Any] = {}
-        for name, collection in (("jets", "GenJet"), ("fat_jets", "GenJetAK8")):
-            if tree.has(*(f"{collection}_{field}" for field in _JET)):
-                jets = tree.table(collection + "_{}", _JET, start, stop)
-                truth[name] = ak.zip({field: jets.jagged(field) for field in _JET}, depth_limit=2)
-        if tree.has("GenMET_pt", "GenMET_phi"):
-            truth["met"] = {key: tree.scalars(f"GenMET_{key}", start, stop) for key in ("pt", "phi")}
-        if tree.has(*(f"GenPart_{field}" for field in _GEN)):
-            truth["leptons"] = _prompt_leptons(tree.table("GenPart_{}", _GEN, start, stop))
-        return truth
+
+def nano_truth(tree: RootTree, start: int, stop: int) -> dict[str, Any] | None:
+    """Return the truth that NanoAOD holds, None for data."""
+    if not tree.has("GenJet_pt"):
+        return None
+    truth: dict[str, Any] = {}
+    for name, collection in (("jets", "GenJet"), ("fat_jets", "GenJetAK8")):
+        if tree.has(*(f"{collection}_{field}" for field in _JET)):
+            jets = tree.table(collection + "_{}", _JET, start, stop)
+            truth[name] = ak.zip({field: jets.jagged(field) for field in _JET}, depth_limit=2)
+    if tree.has("GenMET_pt", "GenMET_phi"):
+        truth["met"] = {key: tree.scalars(f"GenMET_{key}", start, stop) for key in ("pt", "phi")}
+    if tree.has(*(f"GenPart_{field}" for field in _GEN)):
+        truth["leptons"] = _prompt_leptons(tree.table("GenPart_{}", _GEN, start, stop))
+    return truth
 
 
 def refuse_puppi_weighted(tree: RootTree) -> None:
@@ -140,6 +205,29 @@ def refuse_puppi_weighted(tree: RootTree) -> None:
         raise UnreadableFileError(
             f"{tree.path} holds NanoAOD's 'PFCand_pt', momenta of jet constituents already multiplied by their PUPPI "
             "weight: make the file with PFNano (or btvNano) with all candidates ('PFCands_pt')."
+        )
+
+
+def refuse_jet_constituents(tree: RootTree) -> None:
+    """Raise a sentence about PFNano and btvNano without ``allPF``: without what lies between jets nothing works.
+
+    Such a file is told by its links: every candidate belongs to a jet. In a whole crossing most belong to none.
+    """
+    links = [branch for branch in _JET_LINKS if tree.has(branch)]
+    stop = min(tree.n_events, _LOOKED_AT)
+    if not links or not stop:
+        return
+    counts = ak.to_numpy(ak.num(tree.array("PFCands_pt", 0, stop), axis=1))
+    offsets = np.cumsum(counts) - counts
+    linked = np.zeros(int(counts.sum()), dtype=bool)
+    for branch in links:
+        inside = tree.array(branch, 0, stop)
+        inside = inside[(inside >= 0) & (inside < counts)]
+        linked[ak.to_numpy(ak.flatten(inside + offsets, axis=1)).astype(np.int64)] = True
+    if len(linked) and linked.all():
+        raise UnreadableFileError(
+            f"{tree.path} holds only candidates inside jets ('PFCands_pt'): make the file with all of them "
+            "(btvNano: btvNano_switch.btvNano_addallPF_switch = True; PFNano: allPF=True)."
         )
 
 

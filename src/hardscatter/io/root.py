@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hardscatter.errors import UnreadableFileError
-from hardscatter.io.faults import damage
+from hardscatter.io.faults import check_expansion, damage
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,17 @@ class RootTree:
     def array(self, branch: str, start: int, stop: int) -> ak.Array:
         """Return the values of a branch."""
         with damage(self.path, f"branch '{branch}', entries {start} to {stop - 1},"):
-            return self._tree[self._branches[branch]].array(entry_start=start, entry_stop=stop, library="ak")
+            found = self._tree[self._branches[branch]]
+            check_expansion(self.path, f"branch '{branch}'", int(found.uncompressed_bytes))
+            return found.array(entry_start=start, entry_stop=stop, library="ak")
+
+
+def counts_of(tree: RootTree, branches: Mapping[str, str], start: int, stop: int) -> dict[str, NDArray[np.int64]]:
+    """Return how many entries each event has in some collections, each known by one of its branches."""
+    return {
+        name: np.asarray(ak.num(tree.array(branch, start, stop), axis=1), dtype=np.int64)
+        for name, branch in branches.items()
+    }
 
 
 @contextmanager

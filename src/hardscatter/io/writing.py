@@ -70,7 +70,7 @@ class Writer:
             raise UnwritableFileError(
                 f"{self.path} has no suffix that says its format: name it .parquet (native) or .root."
             )
-        self._check_target()
+        check_target(self.path, self._overwrite)
         self._aside = self.path.with_name(f".{self.path.name}.{uuid.uuid4().hex[:8]}.partial")
 
     def __enter__(self) -> Self:
@@ -127,24 +127,8 @@ class Writer:
         with self._device():
             if sink is not None:
                 sink.close()
-            self._check_target()  # somebody else may have written it meanwhile
+            check_target(self.path, self._overwrite)  # somebody else may have written it meanwhile
             self._aside.replace(self.path)
-
-    def _check_target(self) -> None:
-        if self.path.is_dir():
-            raise UnwritableFileError(f"{self.path} is a folder: give the name of a file.")
-        if self.path.exists() and not self._overwrite:
-            raise UnwritableFileError(
-                f"{self.path} is already there: choose another name or allow overwriting (--overwrite on the command "
-                "line, overwrite=True in Python)."
-            )
-        folder = self.path.parent
-        if not folder.is_dir():
-            raise UnwritableFileError(f"{self.path} cannot be written, there is no folder {folder}: create it first.")
-        if not os.access(folder, os.W_OK | os.X_OK):
-            raise UnwritableFileError(
-                f"{self.path} cannot be written, {folder} is not yours to write in: choose another."
-            )
 
     @contextlib.contextmanager
     def _device(self) -> Iterator[None]:
@@ -179,6 +163,40 @@ def write(path: str | os.PathLike[str], events: Events, *, overwrite: bool = Fal
     """
     with Writer(path, overwrite) as writer:
         writer.write(events)
+
+
+def check_target(path: Path, overwrite: bool) -> None:
+    """Raise a sentence if a file cannot be written at `path`; see `Writer`."""
+    if path.is_dir():
+        raise UnwritableFileError(f"{path} is a folder: give the name of a file.")
+    if path.exists() and not overwrite:
+        raise UnwritableFileError(
+            f"{path} is already there: choose another name or allow overwriting (--overwrite on the command "
+            "line, overwrite=True in Python)."
+        )
+    folder = path.parent
+    if not folder.is_dir():
+        raise UnwritableFileError(f"{path} cannot be written, there is no folder {folder}: create it first.")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise UnwritableFileError(f"{path} cannot be written, {folder} is not yours to write in: choose another.")
+
+
+@contextlib.contextmanager
+def aside(output: Path) -> Iterator[Path]:
+    """Give a name beside the output for a file that is renamed to it if all went well, else removed."""
+    place = output.with_name(f".{output.name}.{uuid.uuid4().hex[:8]}.partial")
+    try:
+        yield place
+        place.replace(output)
+    except OSError as problem:
+        if isinstance(problem, UnwritableFileError):
+            raise
+        reason = os.strerror(problem.errno) if problem.errno else str(problem).splitlines()[0]
+        raise UnwritableFileError(
+            f"{output} cannot be written ({reason}): make room or choose another place."
+        ) from None
+    finally:
+        place.unlink(missing_ok=True)
 
 
 def _carries(path: Path, source: Events | None) -> bool:
