@@ -22,7 +22,7 @@ from pages import put
 
 import hardscatter as hs
 from hardscatter.metrics import evaluate
-from hardscatter.report.terminal import progress
+from hardscatter.report.progress import stages
 from hardscatter.threads import threads
 
 PROCESSES = ("ttbar-semileptonic", "qcd", "zprime-tt", "wjets")
@@ -82,8 +82,8 @@ def measure(path: Path, methods: list[str], entries: int | None, weighted: Path)
     hs.mitigate_file(path, weighted, methods, entries=entries, overwrite=True)
     tables = {}
     for definition in ("design", "talk"):
-        with progress(f"{path.name}, {definition}", entries or 0) as advance:
-            tables[definition] = evaluate(weighted, definition=definition, on_events=advance).table.to_dict()
+        with stages() as tell:
+            tables[definition] = evaluate(weighted, definition=definition, progress=tell).table.to_dict()
     return tables
 
 

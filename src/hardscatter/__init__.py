@@ -24,9 +24,11 @@ _PLACES = {
         "subtract_area",
         "tau_ratio",
     ],
+    "jobs": ["Cluster"],
     "met": ["missing_momentum"],
     "metrics": ["against_no_pileup", "evaluate", "resolution"],
     "pileup": ["get_method", "methods", "mitigate", "mitigate_file", "perfect_weights", "weight_errors"],
+    "production": ["mitigate_files", "simulate_files", "verify"],
     "simulation": ["simulate", "simulate_file", "stream"],
     "threads": ["set_threads"],
 }
@@ -51,16 +53,20 @@ if TYPE_CHECKING:
     from hardscatter.jets import soft_drop as soft_drop
     from hardscatter.jets import subtract_area as subtract_area
     from hardscatter.jets import tau_ratio as tau_ratio
+    from hardscatter.jobs import Cluster as Cluster
     from hardscatter.met import missing_momentum as missing_momentum
     from hardscatter.metrics import against_no_pileup as against_no_pileup
     from hardscatter.metrics import evaluate as evaluate
-    from hardscatter.metrics import resolution as resolution
+    from hardscatter.metrics.resolution import resolution as resolution
     from hardscatter.pileup import get_method as get_method
     from hardscatter.pileup import methods as methods
     from hardscatter.pileup import mitigate as mitigate
     from hardscatter.pileup import mitigate_file as mitigate_file
     from hardscatter.pileup import perfect_weights as perfect_weights
     from hardscatter.pileup import weight_errors as weight_errors
+    from hardscatter.production import mitigate_files as mitigate_files
+    from hardscatter.production import simulate_files as simulate_files
+    from hardscatter.production import verify as verify
     from hardscatter.simulation import simulate as simulate
     from hardscatter.simulation import simulate_file as simulate_file
     from hardscatter.simulation import stream as stream

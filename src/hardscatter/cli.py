@@ -5,10 +5,14 @@ Errors that a user can act on are printed as one sentence, with exit code 1; usa
 
 from __future__ import annotations
 
+import inspect as signatures
 import os
 import signal
 import sys
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
@@ -20,7 +24,7 @@ from hardscatter.errors import HardscatterError, SettingsError
 if TYPE_CHECKING:
     from hardscatter.jobs import Cluster
     from hardscatter.production import Produced
-    from hardscatter.simulation import Progress
+    from hardscatter.report.progress import Tell
     from hardscatter.workshop2014 import Result
 
 app = typer.Typer(
@@ -55,7 +59,61 @@ Where = Annotated[
 Workers = Annotated[int | None, typer.Option(help="Workers to start; alone it means local processes.")]
 Memory = Annotated[str, typer.Option(help="Of each worker; one that takes more is stopped, its job tried again.")]
 Attempts = Annotated[int, typer.Option(help="Workers that a job may outlive before it is given up.")]
+Shown = Annotated[
+    str,
+    typer.Option("--progress", help="auto: a bar or lines; json: lines for machines on stderr, one a second; none."),
+]
 SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Set bad input files aside and go on.")]
+
+
+@dataclass(frozen=True)
+class Work:
+    """Who does the work of a verb, and how its progress is shown."""
+
+    cluster: Cluster | None
+    progress: str
+
+    @contextmanager
+    def stages(self) -> Iterator[Tell]:
+        """Show the progress of work that has several stages."""
+        from hardscatter.report.progress import stages
+
+        with stages(self.progress) as tell:
+            yield tell
+
+
+def _work(
+    *,
+    cluster: Where = None,
+    workers: Workers = None,
+    memory: Memory = "2 GB",
+    attempts: Attempts = 3,
+    progress: Shown = "auto",
+) -> Work:
+    """Return what the options say that long verbs share."""
+    from hardscatter.report.progress import check_kind
+
+    check_kind(progress)
+    if cluster is None and workers is None:
+        return Work(None, progress)
+    from hardscatter.jobs import Cluster
+
+    return Work(Cluster(cluster or "local", 1 if workers is None else workers, memory, attempts), progress)
+
+
+def with_workers(verb: Callable[..., None]) -> Callable[..., None]:
+    """Give a verb the options of a cluster and of progress in place of its argument `work`, which they make."""
+    shared = signatures.signature(_work, eval_str=True).parameters
+    own = {name: one for name, one in signatures.signature(verb, eval_str=True).parameters.items() if name != "work"}
+
+    @wraps(verb)
+    def called(**given: Any) -> None:
+        verb(**{name: given[name] for name in own}, work=_work(**{name: given[name] for name in shared}))
+
+    keywords = [one.replace(kind=signatures.Parameter.KEYWORD_ONLY) for one in (*own.values(), *shared.values())]
+    called.__signature__ = signatures.Signature(keywords)  # type: ignore[attr-defined]
+    called.__annotations__ = {}  # the signature has them, evaluated
+    return called
 
 
 @app.callback(invoke_without_command=True)
@@ -74,7 +132,13 @@ def options(
 
 
 @app.command()
-def inspect(path: File, json: Json = False, particle_flow: ParticleFlow = None, step: Step = 100) -> None:
+def inspect(
+    path: File,
+    json: Json = False,
+    particle_flow: ParticleFlow = None,
+    step: Step = 100,
+    shown: Shown = "auto",
+) -> None:
     """Say what a file holds, and what is wrong with it.
 
     Exit code 1 if methods cannot run on it. Example:
@@ -88,10 +152,11 @@ def inspect(path: File, json: Json = False, particle_flow: ParticleFlow = None, 
     ```
     """
     from hardscatter.io import count, inspect
+    from hardscatter.report.progress import progress
     from hardscatter.report.tables import inspection_tables
-    from hardscatter.report.terminal import progress, say, show_json, show_tables
+    from hardscatter.report.terminal import say, show_json, show_tables
 
-    with progress("inspecting", count(path)) as advance:
+    with progress("inspecting", count(path), shown) as advance:
         found = inspect(path, step=step, particle_flow=particle_flow, on_events=advance)
     if json:
         show_json(found.to_dict())
@@ -106,6 +171,7 @@ def inspect(path: File, json: Json = False, particle_flow: ParticleFlow = None, 
 
 
 @app.command()
+@with_workers
 def simulate(
     process: Annotated[str, typer.Argument(help="A named process, a Pythia .cmnd file, or a HepMC file.")],
     output: Annotated[Path, typer.Argument(help="Where to write: .parquet or .root, or a folder for parts.")],
@@ -132,10 +198,8 @@ def simulate(
     step: Step = 100,
     part: Part = 1000,
     file_format: Format = "parquet",
-    cluster: Where = None,
-    workers: Workers = None,
-    memory: Memory = "2 GB",
-    attempts: Attempts = 3,
+    *,
+    work: Work,
 ) -> None:
     """Make crossings from protons: Pythia collisions, pileup overlay and a Phase-2 detector.
 
@@ -148,7 +212,7 @@ def simulate(
     crossings.parquet: 1000 crossings of ttbar-semileptonic
     ```
     """
-    from hardscatter.report.terminal import say, stages
+    from hardscatter.report.terminal import say
     from hardscatter.simulation import Settings, simulate_file
     from hardscatter.threads import threads
 
@@ -162,26 +226,18 @@ def simulate(
         settings["mass"] = mass
     if tune is not None:
         settings["tune"] = tune
-    who = _cluster(cluster, workers, memory, attempts)
-    if _is_folder(output, who):
+    if _is_folder(output, work.cluster):
         from hardscatter.production import simulate_files
 
         _refuse_in_a_folder(output, overwrite=overwrite)
-        with stages() as settings["progress"]:
+        with work.stages() as settings["progress"]:
             produced = simulate_files(
-                process,
-                output,
-                n,
-                paired=paired,
-                part=part,
-                step=step,
-                file_format=file_format,
-                cluster=who,
-                **settings,
-            )
+                process, output, n, paired=paired, part=part, step=step, file_format=file_format,
+                cluster=work.cluster, **settings,
+            )  # fmt: skip
         _say_produced(produced)
         return
-    with stages() as settings["progress"]:
+    with work.stages() as settings["progress"]:
         made = simulate_file(process, output, n, paired=paired, overwrite=overwrite, step=step, **settings)
     say(f"{output}: {made} crossings of {process}")
     if paired is not None:
@@ -211,6 +267,7 @@ def processes(json: Json = False) -> None:
 
 
 @app.command()
+@with_workers
 def mitigate(
     files: Files,
     output: Annotated[Path, typer.Argument(help="A file, .parquet or .root, for one input; else a folder for parts.")],
@@ -227,11 +284,9 @@ def mitigate(
     step: Step = 100,
     part: Part = 1000,
     file_format: Format = "parquet",
-    cluster: Where = None,
-    workers: Workers = None,
-    memory: Memory = "2 GB",
-    attempts: Attempts = 3,
     skip_bad: SkipBad = False,
+    *,
+    work: Work,
 ) -> None:
     """Weigh every candidate and write the weights beside the candidates.
 
@@ -246,24 +301,25 @@ def mitigate(
     ```
     """
     from hardscatter.pileup.method import by_name
-    from hardscatter.report.terminal import progress, say, stages
+    from hardscatter.report.progress import progress
+    from hardscatter.report.terminal import say
 
-    names, who = _method_ids(method), _cluster(cluster, workers, memory, attempts)
-    if _is_folder(output, who):
+    names = _method_ids(method)
+    if _is_folder(output, work.cluster):
         from hardscatter.production import mitigate_files
 
         _refuse_in_a_folder(output, entries=entries is not None, overwrite=overwrite)
-        with stages() as tell:
+        with work.stages() as tell:
             produced = mitigate_files(
                 files, output, names, uncertainty=uncertainty, particle_flow=particle_flow, part=part, step=step,
-                file_format=file_format, cluster=who, skip_bad=skip_bad, progress=tell,
+                file_format=file_format, cluster=work.cluster, skip_bad=skip_bad, progress=tell,
             )  # fmt: skip
         _say_produced(produced)
         return
     from hardscatter.pileup import mitigate_file
 
     path = _only(files, output)
-    with progress("mitigating", _total(path, entries)) as advance:
+    with progress("mitigating", _total(path, entries), work.progress) as advance:
         n_events = mitigate_file(
             path, output, names, uncertainty=uncertainty, entries=entries, step=step, overwrite=overwrite,
             particle_flow=particle_flow, on_events=advance,
@@ -305,8 +361,9 @@ def verify(
 
 
 @app.command()
+@with_workers
 def evaluate(
-    path: File,
+    files: Files,
     method: Annotated[
         list[str] | None,
         typer.Option("--method", "-m", help="A method id, several times, or all; default: stored weights, else all."),
@@ -316,7 +373,8 @@ def evaluate(
     figure: Annotated[Path | None, typer.Option(help="Draw a page with one crossing and the responses.")] = None,
     event: Annotated[int, typer.Option(help="The crossing to draw.")] = 0,
     paired: Annotated[
-        Path | None, typer.Option(help="The same hard collisions without pileup: compare with them as well.")
+        list[str] | None,
+        typer.Option(help="The same hard collisions without pileup, file by file: compare with them as well."),
     ] = None,
     definition: Annotated[
         str, typer.Option(help="What to measure: design (hardscatter's own) or talk (the columns of the TOTAL talk).")
@@ -324,6 +382,9 @@ def evaluate(
     replicas: Annotated[int, typer.Option(help="Bootstrap replicas over events.")] = 400,
     particle_flow: ParticleFlow = None,
     step: Step = 100,
+    skip_bad: SkipBad = False,
+    *,
+    work: Work,
 ) -> None:
     """Measure jets and missing momentum against the truth, with errors.
 
@@ -331,7 +392,8 @@ def evaluate(
     median (the bias); effic. the share of truth jets found; fakes are counted a crossing; gap is the part of the way
     from PUPPI tuned for the detector (puppi:best, 0) to perfect weights (1), gap CMS that from puppi:cms-phase2. The
     definition talk is that of the authors of TOTAL, for comparing with their plots: AK4 jets above 15 GeV, AK8 jets of
-    500 to 1500 GeV, relative missing momentum, and the improvement on both PUPPIs, 1 − δ/δ_PUPPI. Example:
+    500 to 1500 GeV, relative missing momentum, and the improvement on both PUPPIs, 1 − δ/δ_PUPPI. Many files, or the
+    folder of a production, give one table, the same by however many workers. Example:
 
     ```
     $ hardscatter evaluate examples/delphes_ttbar_pu140.root --method puppi --method softkiller
@@ -342,7 +404,7 @@ def evaluate(
     """
     from hardscatter.metrics import DESIGN, definition_of, evaluate
     from hardscatter.report.tables import resolution_tables, with_error, with_error_in_brackets
-    from hardscatter.report.terminal import on_terminal, progress, say, show_json, show_tables
+    from hardscatter.report.terminal import on_terminal, say, show_json, show_tables
 
     names = None if method is None else _method_ids(method)
     if figure is not None:
@@ -350,16 +412,20 @@ def evaluate(
 
         if definition_of(definition) != DESIGN:
             raise SettingsError("the figure shows the definition design: leave out --definition or --figure.")
-        check(path, event, figure)
-    with progress("evaluating", _total(path, entries)) as advance:
+        drawn = check(files, event, figure)
+    with work.stages() as tell:
         evaluation = evaluate(
-            path, names, entries=entries, step=step, paired=paired, definition=definition, replicas=replicas,
-            particle_flow=particle_flow, on_events=advance,
+            files, names, entries=entries, step=step, paired=paired, definition=definition, replicas=replicas,
+            particle_flow=particle_flow, cluster=work.cluster, skip_bad=skip_bad, progress=tell,
         )  # fmt: skip
+    for sentence in evaluation.bad:
+        say(f"set aside: {sentence}")
     if json:
-        document = {"file": str(path), "version": __version__, **evaluation.table.to_dict()}
+        document = {**_named(files), "version": __version__, **evaluation.table.to_dict()}
+        if evaluation.bad:
+            document["set_aside"] = list(evaluation.bad)
         if evaluation.paired is not None:
-            document["against_no_pileup"] = {"file": str(paired), **evaluation.paired.to_dict()}
+            document["against_no_pileup"] = {**_named(paired or []), **evaluation.paired.to_dict()}
         show_json(document)
     else:
         write = with_error_in_brackets if on_terminal() else with_error
@@ -370,17 +436,20 @@ def evaluate(
     if figure is not None:
         from hardscatter.report.first_light import draw, save
 
-        for written in save(draw(path, event, evaluation, particle_flow=particle_flow), figure):
+        for written in save(draw(*drawn, evaluation, particle_flow=particle_flow), figure):
             say(f"{written}")
 
 
 @app.command()
+@with_workers
 def arena(
     output: Annotated[Path, typer.Argument(help="Folder of the arena: what it holds is not done again.")],
     sample: Annotated[
         list[str] | None,
         typer.Option(
-            "--sample", "-s", help="A file with truth or a process to simulate, several times; default: four."
+            "--sample",
+            "-s",
+            help="Files with truth (one, a folder or a pattern) or a process, several times; default: four.",
         ),
     ] = None,
     method: Annotated[
@@ -408,6 +477,8 @@ def arena(
     ] = 10,
     particle_flow: ParticleFlow = None,
     step: Step = 100,
+    *,
+    work: Work,
 ) -> None:
     """Let methods compete on the same crossings: a leaderboard with errors, time and memory, tables and a figure.
 
@@ -415,7 +486,7 @@ def arena(
     where it was. No mitigation, the references of the gap and perfect weights always take part. The order is that of
     the mean gap closed. With `--shifts` or `--workshop2014`, and no `--sample`, only these are made. The workshop's
     benchmark keeps nothing between runs; it takes `-n`, `--pileup`, `--seed` and samples such as dijets050, and methods
-    asked for join its own. Example:
+    asked for join its own, in processes of this machine. Workers change no number. Example:
 
     ```
     $ hardscatter arena trial --sample examples/delphes_ttbar_pu140.root --method softkiller --method cs
@@ -429,7 +500,7 @@ def arena(
     from hardscatter.arena import contest, contestants, domain_shifts
     from hardscatter.arena.samples import DEFAULT_PILEUP, PROCESSES
     from hardscatter.report import arena as page
-    from hardscatter.report.terminal import say, show_json, show_tables, stages
+    from hardscatter.report.terminal import say, show_json, show_tables
     from hardscatter.threads import threads
 
     wanted = [name for name in sample or [] if not (workshop2014 and name.startswith("dijets"))]
@@ -439,12 +510,12 @@ def arena(
     tables = []
     if whole or shifts:
         contestants(method)  # what nobody knows is found before any work
-    with stages() as tell:
+    with work.stages() as tell:
         if whole:
             result = contest(
                 output, wanted or PROCESSES, method, n=n, pileups=pileup or [DEFAULT_PILEUP], seed=seed, card=card,
                 n_minbias=n_minbias, particle_flow=particle_flow, replicas=replicas, cost_crossings=cost_crossings,
-                step=step, workers=threads(), progress=tell,
+                step=step, workers=threads(), cluster=work.cluster, progress=tell,
             )  # fmt: skip
             document["leaderboard"] = result.to_dict()
             tables += page.leaderboard_grids(result)
@@ -452,7 +523,7 @@ def arena(
         if shifts:
             shifted = domain_shifts(
                 output, method, n=n, seed=seed, card=card, n_minbias=n_minbias, replicas=replicas, step=step,
-                workers=threads(), progress=tell,
+                workers=threads(), cluster=work.cluster, progress=tell,
             )  # fmt: skip
             document["shifts"] = shifted.to_dict()
             tables += page.shift_grids(shifted)
@@ -472,12 +543,15 @@ def arena(
 
 
 @app.command()
+@with_workers
 def report(
     output: Annotated[Path, typer.Argument(help="Folder of the page: what it holds is not done again.")],
     sample: Annotated[
         list[str] | None,
         typer.Option(
-            "--sample", "-s", help="A file with truth or a process to simulate, several times; default: the whole case."
+            "--sample",
+            "-s",
+            help="Files with truth (one, a folder or a pattern) or a process, several times; default: the whole case.",
         ),
     ] = None,
     method: Annotated[
@@ -501,6 +575,8 @@ def report(
     ] = None,
     replicas: Annotated[int, typer.Option(help="Bootstrap replicas over crossings.")] = 400,
     particle_flow: ParticleFlow = None,
+    *,
+    work: Work,
 ) -> None:
     """Make the physics case: studies with errors, figures, and one page with all of it.
 
@@ -517,7 +593,8 @@ def report(
     from hardscatter.campaign.case import own_questions
     from hardscatter.campaign.plan import METHODS
     from hardscatter.report.case import CaseSettings, write_case
-    from hardscatter.report.terminal import say, stages
+    from hardscatter.report.terminal import say
+    from hardscatter.threads import threads
 
     methods = tuple(_method_ids(method)) if method else METHODS
     pool = {} if n_minbias is None else {"n_minbias": n_minbias}
@@ -534,8 +611,8 @@ def report(
         samples = quick_plan(methods, seed=seed, card=card, znunu=znunu)
     else:
         samples = full_plan(methods, share=share, seed=seed, card=card, znunu=znunu, **pool)
-    with stages() as tell:
-        page, *figures = write_case(output, samples, settings, progress=tell)
+    with work.stages() as tell:
+        page, *figures = write_case(output, samples, settings, workers=threads(), cluster=work.cluster, progress=tell)
     say(f"{page}")
     say(f"{output / 'figures'}: {len(figures) // 2} figures; {output / 'numbers'}: what they show")
 
@@ -622,6 +699,88 @@ def export(
 
 
 @app.command()
+def firmware(
+    model: Annotated[Path, typer.Argument(help="An integer model (.json).")],
+    folder: Annotated[Path, typer.Argument(help="Where to write; it appears when all is done and right.")],
+    strategy: Annotated[
+        str, typer.Option(help="How the C++ multiplies: latency or distributed_arithmetic.")
+    ] = "latency",
+    part: Annotated[str, typer.Option(help="The device.")] = "xcvu13p-flga2577-2-e",
+    clock: Annotated[float, typer.Option(help="Its frequency in MHz.", min=1)] = 360.0,
+    candidates: Annotated[int, typer.Option(help="On which every bit is compared.", min=1)] = 100_000,
+    overwrite: Overwrite = False,
+) -> None:
+    """Write C++ and Verilog of an integer model with testbenches, vectors and estimates, after comparing every bit.
+
+    Example:
+
+    ```
+    $ hardscatter firmware student.json student_firmware
+    da4ml's graph: 100000 candidates, all bits equal
+    …
+    student_firmware: 5 clocks, 13.9 ns at 360 MHz; 3922 look-up tables (estimate)
+    ```
+    """
+    from hardscatter.report.terminal import say
+    from hardscatter.trigger.firmware import STRATEGIES, FirmwareSettings, write_firmware
+    from hardscatter.trigger.integer import read_model
+
+    if strategy not in STRATEGIES:
+        raise SettingsError(f"--strategy is {strategy}: give one of {', '.join(STRATEGIES)}.")
+    settings = FirmwareSettings(strategy=strategy, part=part, clock=clock, n_compared=candidates)
+    found = write_firmware(read_model(model), folder, settings, overwrite=overwrite, say=say)
+    what = f"{found['latency_clocks']} clocks, {found['latency_ns']:.1f} ns at {clock:g} MHz"
+    say(f"{folder}: {what}; {found['luts']} look-up tables (estimate)")
+
+
+@app.command()
+def menu(
+    minbias: Annotated[Path, typer.Argument(help="Crossings without a hard collision; generator_weight counts.")],
+    signal: Annotated[list[Path], typer.Argument(help="Signals, a file each.")],
+    method: Annotated[
+        list[str], typer.Option("--method", "-m", help="A method id or a model (.onnx), several times, or perfect.")
+    ] = ["puppi"],  # noqa: B006  typer needs a literal and copies it
+    budget: Annotated[float, typer.Option(help="What all paths together accept, kHz.")] = 750.0,
+    alone: Annotated[float, typer.Option(help="What one path alone accepts, kHz.")] = 50.0,
+    json: Json = False,
+    replicas: Annotated[int, typer.Option(help="Bootstrap replicas.")] = 200,
+    step: Step = 100,
+    shown: Shown = "auto",
+) -> None:
+    """Compare methods as the input of a first-level trigger: thresholds at a rate, and the signal they keep.
+
+    Paths cut on the leading jet, the fourth jet, H_T and missing momentum. Rates are those of 31 million crossings a
+    second; gains are told against the first method. Perfect weights need truth. Example:
+
+    ```
+    $ hardscatter menu minbias.parquet ttbar.parquet --method puppi --method total
+    # one path alone at 50 kHz: thresholds [GeV]
+    method  jet      multijet    ht        met
+    puppi   158 ± 4  36.4 ± 0.8  325 ± 12  120 ± 3
+    total   160 ± 4  35.1 ± 0.9  318 ± 11  82 ± 3
+    ```
+    """
+    from hardscatter.io import count, iterate
+    from hardscatter.report.progress import progress
+    from hardscatter.report.tables import menu_tables, with_error, with_error_in_brackets
+    from hardscatter.report.terminal import on_terminal, show_json, show_tables
+    from hardscatter.trigger.menu import Seen, menu_of, see, study
+
+    asked, names = menu_of(budget, alone), list(dict.fromkeys(method))
+
+    def seen(path: Path) -> Seen:
+        with progress(f"{path}", count(path), shown) as advance:
+            return see(iterate(path, step), names, on_events=advance)
+
+    background = seen(minbias)
+    found = study(background, {str(path): seen(path) for path in signal}, asked, reference=names[0], replicas=replicas)
+    if json:
+        show_json({"version": __version__, **found.to_dict()})
+    else:
+        show_tables(menu_tables(found, with_error_in_brackets if on_terminal() else with_error))
+
+
+@app.command()
 def methods(json: Json = False) -> None:
     """List the methods, each with its paper.
 
@@ -654,6 +813,7 @@ def convert(
     overwrite: Overwrite = False,
     particle_flow: ParticleFlow = None,
     step: Step = 100,
+    shown: Shown = "auto",
 ) -> None:
     """Write a file in another format: Parquet (native) or flat ROOT that coffea and RDataFrame open.
 
@@ -665,9 +825,10 @@ def convert(
     ```
     """
     from hardscatter.io import convert
-    from hardscatter.report.terminal import progress, say
+    from hardscatter.report.progress import progress
+    from hardscatter.report.terminal import say
 
-    with progress("converting", _total(path, entries)) as advance:
+    with progress("converting", _total(path, entries), shown) as advance:
         n_events = convert(
             path, output, entries=entries, step=step, overwrite=overwrite, particle_flow=particle_flow,
             on_events=advance,
@@ -675,13 +836,9 @@ def convert(
     say(f"{output}: {n_events} events")
 
 
-def _cluster(where: str | None, workers: int | None, memory: str, attempts: int) -> Cluster | None:
-    """Return who works, None for this process."""
-    if where is None and workers is None:
-        return None
-    from hardscatter.jobs import Cluster
-
-    return Cluster(where or "local", workers or 1, memory, attempts)
+def _named(words: list[str]) -> dict[str, Any]:
+    """Return how a document names its files."""
+    return {"file": words[0]} if len(words) == 1 else {"files": words}
 
 
 def _is_folder(output: Path, cluster: Cluster | None) -> bool:
@@ -718,7 +875,7 @@ def _say_produced(produced: Produced) -> None:
 
 
 def _workshop(
-    output: Path, words: list[str], pileups: list[str], samples: list[str], n: int, seed: int, tell: Progress
+    output: Path, words: list[str], pileups: list[str], samples: list[str], n: int, seed: int, tell: Tell
 ) -> Result:
     """Run the workshop's benchmark with its own methods and those that were asked for."""
     from hardscatter.arena.run import check_folder

@@ -43,7 +43,7 @@ class Cluster:
     """Who does the work: workers of one thread each.
 
     Queue, wall time and whatever else a site wants are those of dask-jobqueue's own configuration
-    (``~/.config/dask/jobqueue.yaml``).
+    (``~/.config/dask/jobqueue.yaml``). Local workers are spawned, so a script needs ``if __name__ == "__main__":``.
     """
 
     where: str = "local"

@@ -16,7 +16,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 import awkward as ak
 import numpy as np
@@ -32,6 +32,10 @@ from hardscatter.generate import Collisions, Generation, Library, build, excerpt
 from hardscatter.io import Writer
 from hardscatter.jets import cluster_momenta
 from hardscatter.jets.momenta import four_momenta
+from hardscatter.jobs import Cluster, is_cluster
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 TRUTH_JETS = (("jets", 0.4, 15.0), ("fat_jets", 0.8, 200.0))
 """Truth jets: field of ``truth``, anti-kT radius, least pt (GeV), as in the Delphes samples."""
@@ -72,8 +76,8 @@ class StreamSettings(TypedDict, total=False):
     """Have elastic collisions among the pileup (default False)."""
     shared_draws: bool
     """Draw the detector's noise once for both members of a pair (default False: anew for each)."""
-    workers: int
-    """Processes that build libraries (default 1). More are spawned, so a script then needs
+    workers: int | Cluster | Client
+    """Processes that build libraries (default 1), or a cluster. More than one are spawned, so a script then needs
     ``if __name__ == "__main__":``; the result is the same."""
     progress: Progress
     """Called with what is being made, how much is ready and how much is wanted."""
@@ -188,6 +192,11 @@ class Crossings:
     def make_ready(self) -> None:
         """Build what `excerpt` needs of libraries: the pool of pileup, and the tables that Pythia starts with."""
         self._simulation.between(0, 0)
+        self._simulation.minimum_bias()
+
+    def build_libraries(self) -> None:
+        """Build all that parts are made from, the library of hard collisions included."""
+        self._simulation.collisions(self._n)
         self._simulation.minimum_bias()
 
     def batches(self, step: int = 100) -> Iterator[tuple[Events, Events | None]]:
@@ -344,7 +353,7 @@ class _Simulation:
         elastic: bool = False,
         shared_draws: bool = False,
         select: Selection | None = None,
-        workers: int = 1,
+        workers: int | Cluster | Client = 1,
         progress: Progress | None = None,
         **generation: Any,
     ) -> None:
@@ -364,7 +373,8 @@ class _Simulation:
         self.minbias = Generation("minbias", seed=seed, energy=energy, elastic=elastic, **tune)
         self.pileup = pileup_of(pileup)
         self.card = card if isinstance(card, Card) else load_card(card)
-        self.n_minbias, self.workers = _whole("n_minbias", n_minbias), _whole("workers", workers)
+        self.n_minbias = _whole("n_minbias", n_minbias)
+        self.workers = workers if is_cluster(workers) else _whole("workers", workers)
         self.seed, self.shared_draws, self.progress = self.minbias.seed, shared_draws, progress
         self.select = select
 

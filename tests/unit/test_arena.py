@@ -24,7 +24,13 @@ from hardscatter.arena.files import load, save
 from hardscatter.arena.leaderboard import mean_gaps
 from hardscatter.arena.samples import Facts, NeutralScale, Recipe, Sample, samples_of
 from hardscatter.arena.shifts import shifted_samples
-from hardscatter.errors import HardscatterError, MissingFieldError, SettingsError, UnknownMethodError
+from hardscatter.errors import (
+    HardscatterError,
+    MissingFieldError,
+    SettingsError,
+    UnknownMethodError,
+    UnreadableFileError,
+)
 from hardscatter.metrics import DESIGN, TALK, join, observe, summarise
 from hardscatter.metrics.resolution import PERFECT, REFERENCE
 from hardscatter.report.arena import leaderboard_grids, shift_grids, write_leaderboard, write_shifts
@@ -154,6 +160,32 @@ def test_a_method_that_fails_stops_nobody(sample, tmp_path):
     assert set(cells[0][1:]) == {"failed"}
 
 
+def test_files_are_one_sample(sample, tmp_path):
+    """Observations do not depend on where files end, nor on the step."""
+    events = hs.read(sample.path)
+    folder = tmp_path / "several"
+    folder.mkdir()
+    for name, first, last in (("a", 0, 4), ("b", 4, 17), ("c", 17, N_EVENTS)):
+        hs.write(folder / f"{name}.parquet", events[first:last])
+    several = Sample("several", folder, 1000)
+    cut = Contestant("cut", Cut())
+    whole = compete(sample, [cut], tmp_path / "whole")
+    for step in (3, 10):
+        CALLS.clear()
+        found = compete(replace(several, n=1000 + step), [cut], tmp_path / f"step{step}", step=step)
+        assert same(found.observations["cut"], whole.observations["cut"])
+        assert found.facts == whole.facts
+    assert CALLS == [4, 10, 3, 8]
+    few = replace(several, n=6)
+    assert [path.name for path in few.chain.files] == ["a.parquet", "b.parquet"]
+    assert few.facts(tmp_path, "few", step=5).crossings == 6
+    before = few.fingerprint()
+    hs.write(folder / "c.parquet", events[:1], overwrite=True)  # is not used
+    assert replace(few).fingerprint() == before
+    hs.write(folder / "b.parquet", events[5:17], overwrite=True)
+    assert replace(few).fingerprint() != before
+
+
 def test_facts(sample, tmp_path):
     events = hs.read(sample.path)
     facts = sample.facts(tmp_path, "mine", step=7)
@@ -201,6 +233,19 @@ def test_samples(file, tmp_path):
     for names, settings, words in wrong:
         with pytest.raises(HardscatterError, match=words):
             samples_of(names, tmp_path, **{"n": 7, **settings})
+
+
+def test_words_that_name_files(file, tmp_path, monkeypatch):
+    folder = file.parent
+    (tmp_path / "qcd").mkdir()
+    monkeypatch.chdir(tmp_path)
+    for word in (str(folder), f"{folder}/t*.parquet"):
+        (one,) = samples_of([word], tmp_path, n=3)
+        assert (one.name, one.chain.files, len(one.chain)) == (folder.name, (file,), 3)
+    (process,) = samples_of(["qcd"], tmp_path, n=3)  # though there is a folder of that name: ./qcd
+    assert process.recipe is not None
+    with pytest.raises(UnreadableFileError, match="holds no file"):
+        samples_of(["./qcd"], tmp_path, n=3)
 
 
 def test_another_recipe_makes_another_file():

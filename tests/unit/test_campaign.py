@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import awkward as ak
 import numpy as np
 import pytest
@@ -48,6 +50,42 @@ def test_records_are_of_all_crossings_and_views(file, tmp_path):
     events = hs.read(file)
     met = hs.missing_momentum(events, hs.mitigate(events, "chs"))
     np.testing.assert_allclose(np.asarray(records.views["chs"].met.px), np.asarray(met.px), rtol=1e-4, atol=1e-4)
+
+
+def test_files_are_one_sample(file, tmp_path):
+    """Chunks need not end where files do."""
+    folder = tmp_path / "several"
+    folder.mkdir()
+    events = hs.read(file)
+    for name, part in (("a", events[:7]), ("b", events[7:8]), ("c", events[8:])):
+        write(folder / f"{name}.parquet", part)
+    whole = record(job_of(file, tmp_path / "whole", ("chs",)))
+    found = record(job_of(folder, tmp_path / "records", ("chs",), paired=folder))
+    assert ak.array_equal(found.truth, whole.truth, equal_nan=True)
+    for name, view in whole.views.items():
+        assert ak.array_equal(found.views[name], view, equal_nan=True)
+    assert NO_PILEUP in found.views
+    (sample,) = own_plan([str(folder)], n=9, paired=folder)
+    assert (sample.name, sample.title, len(sample.source)) == ("several", "several", 9)
+
+
+def test_progress_starts_with_what_is_there(file, tmp_path):
+    told = []
+    job = job_of(file, tmp_path, ("chs",))
+    record(job, lambda *what: told.append(what))
+    assert [done for _, done, _ in told] == [0, CHUNK, N]
+    job.path("chs", 0).unlink()
+    told.clear()
+    record(job, lambda *what: told.append(what))
+    assert told == [("toys", N - CHUNK, N), ("toys", N, N)]
+
+
+def test_jobs_are_small_enough_to_send(file, tmp_path):
+    job = job_of(file, tmp_path)
+    record(job)
+    assert "_first" in vars(job.sample.source)  # a crossing, which stays here
+    assert len(pickle.dumps(job)) < 20_000
+    assert record(pickle.loads(pickle.dumps(job))).views.keys() == record(job).views.keys()
 
 
 def test_a_second_run_does_nothing_another_method_only_itself(file, tmp_path):
@@ -152,14 +190,14 @@ def test_own_samples_are_files_or_processes(file):
         own_plan(["nowhere.parquet"], n=7)
 
 
-def test_a_partner_belongs_to_one_file(file, tmp_path):
+def test_a_partner_belongs_to_files(file, tmp_path):
     (sample,) = own_plan([str(file)], n=7, paired=file)
     assert sample.source.has_pairs
     short = tmp_path / "short.parquet"
     write(short, toy_events(3, 20))
     with pytest.raises(InvalidEventsError, match=f"has {N} events, .* has 3"):
         own_plan([str(file)], n=7, paired=short)
-    with pytest.raises(SettingsError, match="belongs to one file"):
+    with pytest.raises(SettingsError, match="belongs to files"):
         own_plan(["qcd"], n=7, paired=file)
 
 
@@ -198,7 +236,7 @@ def test_a_sample_may_not_know_its_cross_section(monkeypatch):
         cross_section = float("nan")
 
     source = Simulated("wjets", 4, {"pileup": "2", "seed": 2, "card": "cms-phase2", "n_minbias": 50})
-    monkeypatch.setitem(vars(source), "crossings", Silent())
+    monkeypatch.setattr("hardscatter.campaign.samples._crossings", lambda *_: Silent())
     assert "cross_section_mb" not in source.describe()
     empty = Records("none", ak.Array([]), {})
     questions = case_questions(Material({"vbf": empty, "znunu": empty}, {}))

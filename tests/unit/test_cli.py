@@ -99,6 +99,46 @@ def test_evaluate_streams_to_the_same_numbers(run, toy_file):
     assert table(2) == table(100)
 
 
+def test_evaluate_many_files_with_progress_for_machines(run, tmp_path):
+    events = toy_events(5, 80)
+    for name, part in (("a", events[:2]), ("b", events[2:])):
+        hs.write(tmp_path / f"{name}.parquet", part)
+    (tmp_path / "c.parquet").write_bytes(b"PAR1")
+    words = ("evaluate", tmp_path, "-m", "chs", "--json", "--replicas", "3", "--progress", "json")
+    code, out, err = run(*words)
+    assert (code, out) == (1, "")
+    assert "c.parquet" in err
+    code, out, err = run(*words, "--skip-bad", "--figure", tmp_path / "f.png", "--event", "3")
+    assert code == 0
+    found = json.loads(out)
+    assert found["file"] == str(tmp_path)
+    assert found["n_events"] == 5
+    assert len(found["set_aside"]) == 1
+    assert (tmp_path / "f.png").exists()
+    lines = [json.loads(line) for line in err.splitlines() if line.startswith("{")]
+    assert [lines[-1][name] for name in ("doing", "done", "total")] == ["events", 5, 5]
+    code, out, _ = run("evaluate", tmp_path / "a.parquet", tmp_path / "b.parquet", *words[2:])
+    assert json.loads(out)["estimates"] == found["estimates"]
+    assert json.loads(out)["files"] == [str(tmp_path / "a.parquet"), str(tmp_path / "b.parquet")]
+
+
+@pytest.mark.parametrize("verb", ["simulate", "mitigate", "evaluate", "arena", "report"])
+def test_long_verbs_share_their_options(run, verb, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shown = run(verb, "--help")[1]
+    for option in ("--cluster", "--workers", "--memory", "--attempts", "--progress"):
+        assert option in shown
+    words = {"simulate": ("qcd", "out"), "mitigate": ("in", "out"), "evaluate": ("in",)}.get(verb, ("out",))
+    for wrong, sentence in (
+        (("--progress", "loud"), "progress 'loud' is not known"),
+        (("--cluster", "moon"), "cluster 'moon' is not known"),
+        (("--workers", "0"), "0 workers"),
+    ):
+        code, out, err = run(verb, *words, *wrong)
+        assert (code, out) == (1, "")
+        assert sentence in only_sentence(err)
+
+
 def test_evaluate_draws(run, delphes_file, tmp_path):
     code, out, err = run(
         "evaluate", delphes_file, "-n", 2, "-m", "puppi", "--replicas", 5, "--figure", tmp_path / "a" / "f.png"
@@ -311,4 +351,4 @@ def test_output_without_a_terminal_is_plain_and_json_is_clean(delphes_file):
     )  # fmt: skip
     json.loads(done.stdout)
     assert "\x1b" not in done.stdout + done.stderr
-    assert "evaluating: 1 of 1 events" in done.stderr
+    assert "events: 1 of 1" in done.stderr

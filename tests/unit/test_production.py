@@ -9,9 +9,10 @@ import awkward as ak
 import pytest
 
 import hardscatter as hs
+from hardscatter import jobs
 from hardscatter.errors import HardscatterError, SettingsError, UnreadableFileError, UnwritableFileError
-from hardscatter.jobs import Cluster, run
-from hardscatter.production import Mitigation, Order, files_of, produce_from_files, verify
+from hardscatter.jobs import Cluster, Outcome, run
+from hardscatter.production import Mitigation, Order, chain, files_of, produce_from_files, verify
 from hardscatter.production.manifest import NAME, read_manifest
 from helpers import toy_events
 
@@ -44,6 +45,14 @@ class TestFilesOf:
         assert files_of([f"{inputs}/*.parquet"]) == both
         assert files_of([f"@{listed}"]) == both[::-1]
 
+    def test_the_folder_of_a_production_is_what_its_manifest_lists(self, inputs, tmp_path):
+        out = tmp_path / "out"
+        produce_from_files(files_of([inputs]), out, ORDER)
+        parts = sorted(out / name for name in read_manifest(out).parts)
+        (out / "stray.parquet").write_bytes(b"half")
+        assert files_of([out]) == parts
+        assert len(parts) == 4
+
     def test_a_file_named_twice_is_refused(self, inputs):
         with pytest.raises(SettingsError, match="named twice"):
             files_of([inputs, inputs / "a.parquet"])
@@ -65,6 +74,17 @@ class TestProduction:
             assert (made.events, made.parts) == (13, made.made)
             assert verify(folder) == []
             assert ak.array_equal(weights_in(folder), whole, dtype_exact=True)
+
+    def test_tiny_parts_in_any_order_are_the_same(self, inputs, tmp_path):
+        paths = files_of([inputs])
+        order = Order("mitigate", ORDER.settings, ORDER.work, part=1)
+        for name, given in (("forth", paths), ("back", paths[::-1])):
+            assert produce_from_files(given, tmp_path / name, order).made == 13
+        forth, back = (read_manifest(tmp_path / name).parts for name in ("forth", "back"))
+        assert list(forth) != list(back)
+        assert {name: line["sha256"] for name, line in forth.items()} == {
+            name: line["sha256"] for name, line in back.items()
+        }
 
     def test_a_second_run_makes_only_what_is_missing(self, inputs, tmp_path):
         paths, out = files_of([inputs]), tmp_path / "out"
@@ -204,7 +224,37 @@ class Full:
         return ()
 
 
+class TestChain:
+    def test_any_range_wherever_files_end(self, inputs):
+        hs.write(inputs / "aa.parquet", toy_events(3, 40)[:0])
+        files = chain([inputs])
+        whole = hs.concatenate([hs.read(inputs / f"{name}.parquet") for name in "ab"]).candidates.pt
+        assert (len(files), files.ends) == (13, (10, 10, 13))
+        for first in range(14):
+            for last in range(first, 15):
+                assert ak.array_equal(files.read(first, last).candidates.pt, whole[first:last])
+
+    def test_batches_end_with_files(self, inputs):
+        assert list(chain([inputs]).batches(4)) == [(0, 4), (4, 8), (8, 10), (10, 13)]
+        assert list(chain([inputs], 9).batches(100)) == [(0, 9)]
+
+    def test_files_beyond_are_not_opened(self, inputs):
+        (inputs / "b.parquet").write_bytes(b"half")
+        assert len(chain([inputs], 10)) == 10
+        with pytest.raises(UnreadableFileError, match=r"b\.parquet"):
+            chain([inputs], 11)
+
+
 class TestJobs:
+    def test_outcomes_in_order(self, monkeypatch):
+        """However they come."""
+
+        def backwards(function, jobs, _cluster):
+            return iter([Outcome(job, function(job)) for job in jobs][::-1])
+
+        monkeypatch.setattr(jobs, "run", backwards)
+        assert [(one.job, one.result) for one in jobs.run_in_order(abs, [-1, -2, -3])] == [(-1, 1), (-2, 2), (-3, 3)]
+
     def test_outcomes_in_this_process(self):
         def halves(n):
             if n % 2:
@@ -218,12 +268,12 @@ class TestJobs:
     def test_jobs_are_taken_one_by_one(self):
         taken = []
 
-        def jobs():
+        def numbers():
             for n in range(5):
                 taken.append(n)
                 yield n
 
-        next(run(abs, jobs()))
+        next(run(abs, numbers()))
         assert taken == [0]
 
     @pytest.mark.parametrize("wrong", [{"where": "kubernetes"}, {"workers": 0}, {"attempts": 0}])

@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
-from collections.abc import Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources, util
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import awkward as ak
@@ -18,14 +18,18 @@ import awkward as ak
 from hardscatter import __version__
 from hardscatter.arena.files import load, save
 from hardscatter.arena.samples import Facts, Sample, hash_of
-from hardscatter.errors import HardscatterError
+from hardscatter.errors import ClusterError, HardscatterError
 from hardscatter.events import Events
+from hardscatter.jobs import Cluster, run_in_order
 from hardscatter.metrics import DESIGN, Observations, join, observe
 from hardscatter.metrics.resolution import PERFECT
 from hardscatter.metrics.substructure import with_truth_tau32
 from hardscatter.pileup import get_method, methods, mitigate, one_of_each, perfect_weights
 from hardscatter.pileup.method import MODEL_SUFFIX, Method, by_name, settings_of
 from hardscatter.simulation import Progress
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 ALWAYS = ("none", "puppi:cms-phase2", "puppi:best")
 """What stands in every table, beside perfect weights."""
@@ -100,45 +104,90 @@ def compete(
     folder: Path,
     *,
     step: int = 100,
+    cluster: Cluster | Client | None = None,
     progress: Progress | None = None,
 ) -> Outcome:
     """Measure methods on a sample; what the folder holds of the same method on the same crossings is not done again.
 
-    After each batch the observations so far are on disk, so an interrupted run goes on where it was. A method that
-    fails is left out with its sentence; the others go on.
+    Each method on each batch is a job. Results are joined in the order of the crossings, whoever worked, and those so
+    far are on disk, so an interrupted run goes on where it was. A method that fails is left out with its sentence; the
+    others go on.
     """
     fingerprint = sample.fingerprint()
     here = folder / sample.folder
-    facts = sample.facts(here, fingerprint, step)
+    facts = sample.facts(here, fingerprint, step, cluster, progress)
     prints = {one.name: f"{fingerprint}-{one.fingerprint()}" for one in contestants}
     paths = {one.name: here / f"{quote(one.name, safe='')}.npz" for one in contestants}
     seen = {name: load(paths[name], prints[name]) for name in prints}
     failures: dict[str, str] = {}
-
-    def tell() -> None:
-        if progress is not None:
-            progress(sample.name, sum(map(_done, seen.values())), facts.crossings * len(seen))
-
-    while left := [one for one in contestants if _done(seen[one.name]) < facts.crossings and one.name not in failures]:
-        places = {_done(seen[one.name]) for one in left}
-        first = min(places)
-        last = min([first + step, facts.crossings, *(places - {first})])
-        events = with_truth_tau32(sample.read(first, last), DESIGN.jets)  # once for all
-        for one in left:
-            before = seen[one.name]
-            if _done(before) != first:
-                continue
-            weights = _weights_or_reason(one, events)
-            if isinstance(weights, str):
-                failures[one.name] = weights
-                continue
-            now = observe(events, weights, DESIGN)
+    places = {name: _done(before) for name, before in seen.items()}
+    rounds = _rounds(contestants, places, sample.chain.ends, step, failures)
+    for outcome in run_in_order(_Measure(sample, fingerprint), rounds, cluster):
+        name, now = outcome.job.contestant.name, outcome.result
+        if isinstance(outcome.problem, ClusterError):  # it kills workers
+            now = str(outcome.problem)
+        if now is None:
+            raise outcome.problem or AssertionError("a job without an outcome")
+        if isinstance(now, str):
+            failures.setdefault(name, now)
+        elif name not in failures:
+            before = seen[name]
             joined = now if before is None else join([before, now])
-            save(paths[one.name], joined, prints[one.name])
-            seen[one.name] = joined
-            tell()
+            save(paths[name], joined, prints[name])
+            seen[name] = joined
+            if progress is not None:
+                progress(sample.name, sum(map(_done, seen.values())), facts.crossings * len(seen))
+    _crossings.cache_clear()
     complete = {name: record for name, record in seen.items() if record is not None and name not in failures}
     return Outcome(facts, complete, failures)
+
+
+@dataclass(frozen=True)
+class _Round:
+    """A job: one method on some crossings of the sample."""
+
+    contestant: Contestant
+    first: int
+    last: int
+
+
+@dataclass(frozen=True)
+class _Measure:
+    """Does jobs: returns what is observed, or why it cannot be."""
+
+    sample: Sample
+    fingerprint: str
+    """Of the sample, so that no other crossings are taken for these."""
+
+    def __call__(self, job: _Round) -> Observations | str:
+        events = _crossings(self.sample, self.fingerprint, job.first, job.last)
+        weights = _weights_or_reason(job.contestant, events)
+        return weights if isinstance(weights, str) else observe(events, weights, DESIGN)
+
+
+def _rounds(
+    contestants: Sequence[Contestant],
+    places: dict[str, int],
+    ends: Sequence[int],
+    step: int,
+    failures: Container[str],
+) -> Iterator[_Round]:
+    """Yield what is missing: batch by batch, in each those that have got so far; failures may grow meanwhile.
+
+    Batches end where a file ends and where others of the contestants go on, so that all meet in the same ones.
+    """
+    while left := [one for one in contestants if places[one.name] < ends[-1] and one.name not in failures]:
+        first = min(places[one.name] for one in left)
+        last = min(first + step, *(place for place in (*ends, *(places[one.name] for one in left)) if place > first))
+        for one in left:
+            if places[one.name] == first and one.name not in failures:
+                yield _Round(one, first, last)
+                places[one.name] = last
+
+
+@lru_cache(maxsize=1)  # several methods in turn see the same crossings
+def _crossings(sample: Sample, _fingerprint: str, first: int, last: int) -> Events:
+    return with_truth_tau32(sample.read(first, last), DESIGN.jets)
 
 
 def _done(seen: Observations | None) -> int:

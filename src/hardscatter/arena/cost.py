@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,7 @@ def cost_of(one: Contestant, sample: Sample, crossings: int, folder: Path) -> Co
     fingerprint = f"{sample.fingerprint()}-{one.fingerprint()}-{crossings}"
     if (known := stored(path, fingerprint)) is not None:
         return Cost(**known)
-    asked = json.dumps([one.word, str(sample.path), sample.particle_flow, crossings])
+    asked = json.dumps([one.word, list(map(str, sample.chain.files)), sample.particle_flow, crossings])
     environment = os.environ | dict.fromkeys(_THREADS, "1")
     command = [sys.executable, "-c", "from hardscatter.arena.cost import child; child()", asked]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
@@ -69,14 +70,15 @@ def child() -> None:
         sys.exit(str(problem))
 
 
-def measured(word: str, path: str, particle_flow: str | None, crossings: int) -> Cost:
-    """Measure a method in this process, which should be a new one."""
-    from hardscatter.io import read
+def measured(word: str, files: Sequence[str], particle_flow: str | None, crossings: int) -> Cost:
+    """Measure a method in this process, which should be a new one, on the first crossings of some files."""
     from hardscatter.pileup import get_method, mitigate
+    from hardscatter.production import chain
     from hardscatter.threads import set_threads
 
     set_threads(1)
-    events = read(path, crossings, particle_flow=particle_flow).without_truth()
+    first = chain(files, crossings)
+    events = first.read(0, len(first), particle_flow=particle_flow).without_truth()
     method: Any = get_method(word)
     before = _resident_megabytes()
     mitigate(events, method)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hardscatter.arena.contest import Contestant, Outcome, compete, contestants
 from hardscatter.arena.cost import Cost, cost_of
@@ -13,8 +14,12 @@ from hardscatter.arena.leaderboard import Leaderboard, leaderboard
 from hardscatter.arena.samples import DEFAULT_CARD, DEFAULT_PILEUP, N_MINBIAS, PROCESSES, SEED, Sample, samples_of
 from hardscatter.arena.shifts import ShiftTable, shift_table, shifted_samples
 from hardscatter.errors import SettingsError, UnwritableFileError
+from hardscatter.jobs import Cluster, at_work
 from hardscatter.metrics.statistics import LEAST_REPLICAS
 from hardscatter.simulation import Progress
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 COST_CROSSINGS = 10
 
@@ -34,6 +39,7 @@ def contest(
     cost_crossings: int = COST_CROSSINGS,
     step: int = 100,
     workers: int = 1,
+    cluster: Cluster | None = None,
     progress: Progress | None = None,
 ) -> Leaderboard:
     """Let methods compete on samples; what the folder holds from an earlier run is not done again.
@@ -44,7 +50,8 @@ def contest(
         Folder of the arena: ``samples/`` (simulated ones), ``observations/SAMPLE/METHOD.npz``, ``costs/METHOD.json``
         and ``leaderboard.json``.
     samples
-        Files of crossings with truth, and names of processes (or ``.cmnd`` files) to simulate once.
+        Crossings with truth, each a file, a folder or a pattern; and names of processes (or ``.cmnd`` files) to
+        simulate once.
     methods
         Method ids and paths of trained models; None for one of each that is installed. No mitigation, the references
         of the gap and perfect weights always take part.
@@ -58,6 +65,9 @@ def contest(
         Crossings on which time and memory are measured, of the first sample; 0 for not at all.
     particle_flow, step, workers, progress
         As for `hardscatter.iterate` and `hardscatter.simulate`.
+    cluster
+        Who simulates and measures; this process if None. The numbers are the same, bit for bit; time and memory are
+        always measured in a process of this machine.
 
     Raises
     ------
@@ -72,7 +82,8 @@ def contest(
         samples, folder / "samples", n=n, pileups=pileups, seed=seed, card=card, n_minbias=n_minbias,
         particle_flow=particle_flow,
     )  # fmt: skip
-    outcomes = {sample.name: _outcome(sample, ready, folder, step, workers, progress) for sample in found}
+    with at_work(cluster) as client:
+        outcomes = {sample.name: _outcome(sample, ready, folder, step, workers, client, progress) for sample in found}
     costs = _costs(ready, found[0], cost_crossings, folder, progress) if found and cost_crossings else {}
     result = leaderboard(outcomes, costs, replicas=replicas)
     write_json(folder / "leaderboard.json", result.to_dict())
@@ -90,6 +101,7 @@ def domain_shifts(
     replicas: int = 400,
     step: int = 100,
     workers: int = 1,
+    cluster: Cluster | None = None,
     progress: Progress | None = None,
 ) -> ShiftTable:
     """Measure methods on semileptonic tt̄ as it is and under each shift (`shifted_samples`); arguments as `contest`.
@@ -98,7 +110,10 @@ def domain_shifts(
     """
     folder, ready = _prepared(output, replicas, step), contestants(methods)
     samples = shifted_samples(folder / "samples", n=n, seed=seed, card=card, n_minbias=n_minbias)
-    outcomes = {name: _outcome(sample, ready, folder, step, workers, progress) for name, sample in samples.items()}
+    with at_work(cluster) as client:
+        outcomes = {
+            name: _outcome(sample, ready, folder, step, workers, client, progress) for name, sample in samples.items()
+        }
     result = shift_table(outcomes, replicas=replicas)
     write_json(folder / "shifts.json", result.to_dict())
     return result
@@ -130,10 +145,16 @@ def _prepared(output: str | os.PathLike[str], replicas: int, step: int) -> Path:
 
 
 def _outcome(
-    sample: Sample, ready: Sequence[Contestant], folder: Path, step: int, workers: int, progress: Progress | None
+    sample: Sample,
+    ready: Sequence[Contestant],
+    folder: Path,
+    step: int,
+    workers: int,
+    client: Client | None,
+    progress: Progress | None,
 ) -> Outcome:
-    sample.ready(workers, progress)
-    return compete(sample, ready, folder / "observations", step=step, progress=progress)
+    sample.ready(workers, progress, client)
+    return compete(sample, ready, folder / "observations", step=step, cluster=client, progress=progress)
 
 
 def _costs(

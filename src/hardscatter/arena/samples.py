@@ -1,15 +1,16 @@
-"""The samples of a contest: files of crossings, or processes that are simulated once and kept."""
+"""The samples of a contest: files of crossings, one or many, or processes that are simulated once and kept."""
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote
 
 import awkward as ak
@@ -22,9 +23,14 @@ from hardscatter.arena.files import stored, write_json
 from hardscatter.detector import Card, load_card
 from hardscatter.errors import InvalidEventsError, SettingsError
 from hardscatter.events import Events
-from hardscatter.generate import Generation
-from hardscatter.io import count, iterate, read
-from hardscatter.simulation import Progress, Settings, pileup_of, simulate_file
+from hardscatter.generate import Generation, processes
+from hardscatter.jobs import Cluster, run_in_order
+from hardscatter.production import Chain, chain, simulate_files
+from hardscatter.production.manifest import NAME, read_manifest
+from hardscatter.simulation import Crossings, Progress, Settings, pileup_of
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 PROCESSES = ("ttbar-semileptonic", "qcd", "zprime-tt", "wjets")
 """The samples of a contest that names none."""
@@ -33,6 +39,9 @@ SEED = 303
 N_MINBIAS = 50_000
 DEFAULT_PILEUP = "140"
 DEFAULT_CARD = "cms-phase2"
+
+PART = 100
+"""Crossings in a part of a sample that is simulated."""
 
 
 class Change(Protocol):
@@ -65,7 +74,7 @@ class NeutralScale:
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to simulate a sample: the arguments of `hardscatter.simulate_file`."""
+    """How to simulate a sample: the arguments of `hardscatter.simulate_files`."""
 
     process: str
     n: int
@@ -102,11 +111,12 @@ class Sample:
 
     name: str
     path: Path
+    """A file, or a folder or pattern that stands for several (`hardscatter.production.files_of`)."""
     n: int
-    """Crossings that are used, at most."""
+    """Crossings that are used, at most, the first."""
     particle_flow: str | None = None
     recipe: Recipe | None = field(default=None, compare=False)
-    """How to make the file; None if it is somebody's own."""
+    """How to make the files; None if they are somebody's own."""
     change: Change | None = None
 
     @property
@@ -114,28 +124,44 @@ class Sample:
         """The name as that of a folder."""
         return quote(self.name, safe=" ,+")
 
-    def ready(self, workers: int, progress: Progress | None) -> None:
-        """Make the file if it is simulated and not there yet."""
-        if self.recipe is None or self.path.exists():
+    @cached_property
+    def chain(self) -> Chain:
+        """The crossings that are used; none before they are simulated."""
+        return chain([self.path], self.n)
+
+    def ready(self, workers: int, progress: Progress | None, cluster: Cluster | Client | None = None) -> None:
+        """Make the files if they are simulated and not there yet."""
+        if self.recipe is None or self._is_made():
             return
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        settings: Settings = {**self.recipe.settings, "workers": workers}
+        settings: Settings = {**self.recipe.settings, "workers": workers if cluster is None else cluster}
         if progress is not None:
             settings["progress"] = progress
-        simulate_file(self.recipe.process, self.path, self.recipe.n, **settings)
+        Crossings(self.recipe.process, self.n, **settings).build_libraries()  # samples share the hard collisions
+        simulate_files(self.recipe.process, self.path, self.n, part=PART, cluster=cluster, **settings)
 
     def fingerprint(self) -> str:
-        """Return hexadecimal digits that change with the crossings: the file's content, how it is read and changed."""
+        """Return hexadecimal digits that change with the crossings: the files' content, how it is read and changed."""
         change = None if self.change is None else {"class": type(self.change).__name__, **asdict(self.change)}  # type: ignore[call-overload]
-        said = {"content": hash_of(self.path), "n": self.n, "particle_flow": self.particle_flow, "change": change}
+        content = [hash_of(path) for path in self.chain.files]
+        said = {
+            "content": content if len(content) > 1 else "".join(content), "n": self.n,
+            "particle_flow": self.particle_flow, "change": change,
+        }  # fmt: skip
         return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
     def read(self, first: int, last: int) -> Events:
         """Return the crossings from `first` to before `last`."""
-        events = read(self.path, (first, last), particle_flow=self.particle_flow)
+        events = self.chain.read(first, last, particle_flow=self.particle_flow)
         return events if self.change is None else self.change(events)
 
-    def facts(self, folder: Path, fingerprint: str, step: int) -> Facts:
+    def facts(
+        self,
+        folder: Path,
+        fingerprint: str,
+        step: int,
+        cluster: Cluster | Client | None = None,
+        progress: Progress | None = None,
+    ) -> Facts:
         """Return what the sample is like, remembered in the folder.
 
         Raises
@@ -148,16 +174,39 @@ class Sample:
             return Facts(**known)
         candidates: list[int] = []
         vertices: list[int] = []
-        for events in iterate(self.path, step, self.n, particle_flow=self.particle_flow):
-            if not (events.has("truth.met") or events.has("truth.jets")):
-                raise InvalidEventsError(f"{self.path} holds no truth to compare with: give simulated crossings.")
-            candidates += np.asarray(events.n_candidates).tolist()
-            vertices += np.asarray(events.n_vertices).tolist() if events.has("n_vertices") else []
+        for outcome in run_in_order(_Look(self), self.chain.batches(step), cluster):
+            if outcome.result is None:
+                raise outcome.problem or AssertionError("a job without an outcome")
+            candidates += outcome.result[0]
+            vertices += outcome.result[1]
+            if progress is not None:
+                progress(f"{self.name}: looking", len(candidates), len(self.chain))
         if not candidates:
             raise InvalidEventsError(f"{self.path} holds no crossings to measure on.")
         facts = Facts(len(candidates), float(np.mean(candidates)), float(np.mean(vertices)) if vertices else None)
         write_json(path, {"fingerprint": fingerprint, **asdict(facts)})
         return facts
+
+    def _is_made(self) -> bool:
+        """Tell whether the folder of a simulated sample holds all of it."""
+        if not (self.path / NAME).exists():
+            return False
+        made: int = sum(line["events"] for line in read_manifest(self.path).parts.values())
+        return made >= self.n
+
+
+@dataclass(frozen=True)
+class _Look:
+    """Counts candidates and vertices of some crossings of a sample."""
+
+    sample: Sample
+
+    def __call__(self, limits: tuple[int, int]) -> tuple[list[int], list[int]]:
+        events = self.sample.read(*limits)
+        if not (events.has("truth.met") or events.has("truth.jets")):
+            raise InvalidEventsError(f"{self.sample.path} holds no truth to compare with: give simulated crossings.")
+        vertices = np.asarray(events.n_vertices).tolist() if events.has("n_vertices") else []
+        return np.asarray(events.n_candidates).tolist(), vertices
 
 
 def samples_of(
@@ -173,6 +222,8 @@ def samples_of(
 ) -> list[Sample]:
     """Return the samples that names stand for: files, or processes at each mean pileup, to be kept in `folder`.
 
+    A folder or a pattern is one sample.
+
     Raises
     ------
     HardscatterError
@@ -182,9 +233,9 @@ def samples_of(
         raise SettingsError(f"n is {n}: a contest needs at least 1 crossing.")
     samples: list[Sample] = []
     for given in names:
-        if Path(given).suffix not in ("", ".cmnd"):
-            count(given)  # a file that cannot be read is found before any work
-            samples.append(Sample(Path(given).stem, Path(given), n, particle_flow))
+        if names_files(given):
+            samples.append(Sample(called(given), Path(given), n, particle_flow))
+            _ = samples[-1].chain  # a file that cannot be read is found before any work
             continue
         for pileup in pileups:
             settings: Settings = {"pileup": pileup, "seed": seed, "card": card, "n_minbias": n_minbias}
@@ -196,10 +247,25 @@ def samples_of(
     return samples
 
 
+def names_files(word: str) -> bool:
+    """Tell whether a word names files, a folder or a pattern, not a process to be simulated."""
+    if word in processes() or word.endswith(".cmnd"):
+        return False
+    return word.startswith("@") or glob.has_magic(word) or Path(word).suffix != "" or Path(word).is_dir()
+
+
+def called(word: str) -> str:
+    """Return how a sample of such files is called: as the file, the folder, or the pattern's folder."""
+    if glob.has_magic(word):
+        return Path(word).resolve().parent.name
+    path = Path(word.removeprefix("@"))
+    return path.resolve().name if path.is_dir() else path.stem
+
+
 def simulated(name: str, recipe: Recipe, folder: Path, change: Change | None = None) -> Sample:
-    """Return the sample that a recipe makes; its file has the recipe in its name, so another recipe makes another."""
-    file = folder / f"{quote(name.replace(', ', '-').replace(' ', ''), safe='')}-{recipe.fingerprint()[:8]}.parquet"
-    return Sample(name, file, recipe.n, recipe=recipe, change=change)
+    """Return the sample that a recipe makes; its folder has the recipe in its name, so another recipe makes another."""
+    place = folder / f"{quote(name.replace(', ', '-').replace(' ', ''), safe='')}-{recipe.fingerprint()[:8]}"
+    return Sample(name, place, recipe.n, recipe=recipe, change=change)
 
 
 def hash_of(path: str | os.PathLike[str]) -> str:

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hardscatter.arena.samples import DEFAULT_CARD, DEFAULT_PILEUP, N_MINBIAS, SEED
+from hardscatter.arena.samples import DEFAULT_CARD, DEFAULT_PILEUP, N_MINBIAS, SEED, called, names_files
 from hardscatter.arena.shifts import shifted_samples
 from hardscatter.campaign.samples import Enriched, FromFile, Sample, Simulated
 from hardscatter.errors import SettingsError
 from hardscatter.generate import iterate_hepmc
-from hardscatter.io import count
-from hardscatter.metrics.evaluation import check_pairs
+from hardscatter.metrics.evaluation import check_pairs, pairs_of
 from hardscatter.metrics.records import Extra
+from hardscatter.production import chain
 from hardscatter.simulation import Settings
 
 METHODS = ("none", "puppi:cms-phase2", "puppi:best", "total")
@@ -150,13 +150,13 @@ def own_plan(
     Parameters
     ----------
     given
-        Files, and names of processes or ``.cmnd`` files.
+        Files, folders or patterns, each a sample, and names of processes or ``.cmnd`` files.
     n
         Crossings of each, at most.
     pileup, seed, card, n_minbias
         As of `hardscatter.simulate`, for processes.
     paired
-        File of the same hard collisions without pileup, if one file is given.
+        The same hard collisions without pileup, file or files, if one sample of files is given.
     particle_flow
         As of `hardscatter.iterate`, for files.
 
@@ -166,21 +166,26 @@ def own_plan(
         If a file cannot be read or does not fit its partner, or two samples would get the same name.
     """
     if paired is not None:
-        if len(given) != 1 or Path(given[0]).suffix in ("", ".cmnd"):
-            raise SettingsError("a partner without pileup belongs to one file: give one sample, a file, with it.")
-        check_pairs(given[0], paired)
+        if len(given) != 1 or not names_files(given[0]):
+            raise SettingsError("a partner without pileup belongs to files: give one sample, of files, with it.")
+        left = n
+        for one, partner in pairs_of(given, paired):
+            left -= check_pairs(one, partner)
+            if left <= 0:  # the others are not used
+                break
     settings: Settings = {"pileup": pileup, "seed": seed, "card": card, "n_minbias": n_minbias}
     extras: tuple[Extra, ...] = ("flow", "weights")
     samples: list[Sample] = []
     for word in given:
         path = Path(word)
-        if path.suffix in ("", ".cmnd"):
+        if not names_files(word):
             source: Any = Simulated(word, n, settings)
             source.fingerprint()  # what nobody knows is found before any work
             made = Sample(path.stem, title_of(word, pileup), source, extras)
         else:
-            count(path)
-            made = Sample(path.stem, path.name, FromFile(path, n, particle_flow, paired), extras)
+            chain([path], 1)  # a file that cannot be read is found before any work
+            title = path.name if path.is_file() else called(word)
+            made = Sample(called(word), title, FromFile(path, n, particle_flow, paired), extras)
         if made.name in {other.name for other in samples}:
             raise SettingsError(f"two samples are called '{made.name}': give each once, or rename a file.")
         samples.append(made)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import awkward as ak
@@ -22,12 +23,16 @@ from hardscatter.arena.files import write_aside, write_json
 from hardscatter.campaign.samples import Sample
 from hardscatter.errors import InvalidEventsError
 from hardscatter.events import Events
+from hardscatter.jobs import Cluster, run
 from hardscatter.metrics.records import Extra, Records, truth_of, view_of
 from hardscatter.metrics.resolution import PERFECT
 from hardscatter.metrics.studies import NO_PILEUP
 from hardscatter.pileup import get_method
 from hardscatter.pileup.method import by_name
 from hardscatter.simulation import Progress
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 CHUNK = 50
 """Crossings of a chunk."""
@@ -64,6 +69,15 @@ class Job:
         first, last = self.limits(chunk)
         return self.folder / f"{quote(name, safe='')}-{self.makers[name][0][:8]}" / f"{first:07d}-{last:07d}.parquet"
 
+    def size(self, chunk: int) -> int:
+        """Return how many crossings a chunk has."""
+        first, last = self.limits(chunk)
+        return last - first
+
+    def missing(self, chunk: int) -> list[str]:
+        """Return the records that a chunk lacks."""
+        return [name for name in self.makers if not self.path(name, chunk).exists()]
+
     @property
     def about(self) -> Path:
         """The file that says what the sample is."""
@@ -97,8 +111,25 @@ def prepared(sample: Sample, methods: Sequence[str], folder: Path) -> Job:
     return Job(sample, folder / f"{sample.name}-{source.fingerprint()[:8]}", makers)
 
 
-def record(job: Job, progress: Progress | None = None) -> Records:
+def record(
+    job: Job,
+    progress: Progress | None = None,
+    *,
+    workers: int = 1,
+    cluster: Cluster | Client | None = None,
+) -> Records:
     """Record what is missing of a sample, and return all of it.
+
+    Parameters
+    ----------
+    job
+        As `prepared` gives it.
+    progress
+        Called with what is being done, how much is ready and how much there is.
+    workers
+        Processes that build libraries of collisions where there is no cluster.
+    cluster
+        Who makes the chunks, and the libraries; this process if None. The records are the same, bit for bit.
 
     Raises
     ------
@@ -110,27 +141,40 @@ def record(job: Job, progress: Progress | None = None) -> Records:
     n = len(job.sample.source)
     if not n:
         raise InvalidEventsError(f"sample '{job.sample.name}' holds no crossings: give a file with some.")
-    for chunk in range(job.chunks):
-        missing = [name for name in job.makers if not job.path(name, chunk).exists()]
-        if missing:
-            _record_chunk(job, chunk, missing)
+    missing = {chunk: names for chunk in range(job.chunks) if (names := job.missing(chunk))}
+    ready = n - sum(job.size(chunk) for chunk in missing)
+    if missing:
+        job.sample.source.ready(workers if cluster is None else cluster, progress)
+    if progress is not None:
+        progress(job.sample.title, ready, n)
+    for outcome in run(_Recorder(job), missing.items(), cluster):
+        if outcome.problem is not None:
+            raise outcome.problem
+        ready += job.size(outcome.job[0])
         if progress is not None:
-            progress(job.sample.title, job.limits(chunk)[1], n)
+            progress(job.sample.title, ready, n)
     if not job.about.exists():
         write_json(job.about, job.sample.source.describe())  # last: it says that all is there
     job.sample.source.forget()  # else the pools of all samples would be held at once
     return _loaded(job)
 
 
-def _record_chunk(job: Job, chunk: int, missing: Sequence[str]) -> None:
-    events, alone = job.sample.source.part(*job.limits(chunk))
-    if not (events.has("truth.met") or events.has("truth.jets")):
-        raise InvalidEventsError(
-            f"sample '{job.sample.name}' holds no truth to compare with: give simulated crossings."
-        )
-    for name in missing:
-        made = job.makers[name][1](events, alone)
-        write_aside(job.path(name, chunk), partial(ak.to_parquet, made))
+@dataclass(frozen=True)
+class _Recorder:
+    """Makes what is missing of a chunk, in any process that sees the folder."""
+
+    job: Job
+
+    def __call__(self, chunk: tuple[int, Sequence[str]]) -> None:
+        job, (number, missing) = self.job, chunk
+        events, alone = job.sample.source.part(*job.limits(number))
+        if not (events.has("truth.met") or events.has("truth.jets")):
+            raise InvalidEventsError(
+                f"sample '{job.sample.name}' holds no truth to compare with: give simulated crossings."
+            )
+        for name in missing:
+            made = job.makers[name][1](events, alone)
+            write_aside(job.path(name, number), partial(ak.to_parquet, made))
 
 
 def _loaded(job: Job) -> Records:

@@ -6,9 +6,9 @@ import hashlib
 import json
 import math
 from dataclasses import asdict, dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import awkward as ak
 import numpy as np
@@ -23,11 +23,16 @@ from hardscatter.detector import Card, load_card
 from hardscatter.detector.truth import truth_of
 from hardscatter.events import Events, flat
 from hardscatter.generate import Collisions, Generation
-from hardscatter.io import count, read
 from hardscatter.jets import cluster_momenta
 from hardscatter.jets.momenta import four_momenta
+from hardscatter.jobs import Cluster
 from hardscatter.metrics.records import Extra
-from hardscatter.simulation import Crossings, Settings, is_hepmc, pileup_of
+from hardscatter.production import Chain, chain, files_of
+from hardscatter.production.inputs import identity
+from hardscatter.simulation import Crossings, Progress, Settings, is_hepmc, pileup_of
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 # The code that makes crossings.
 _ROOMS = ("geometry", "generate", "detector")
@@ -49,6 +54,9 @@ class Source(Protocol):
 
     def describe(self) -> dict[str, Any]:
         """Return the settings as plain data."""
+
+    def ready(self, workers: int | Cluster | Client, progress: Progress | None) -> None:
+        """Build what parts are made from, if anything."""
 
     def forget(self) -> None:
         """Let go of what was loaded to give parts."""
@@ -150,9 +158,16 @@ class Simulated:
         known = {"cross_section_mb": section} if math.isfinite(section) else {}  # a HepMC file may not say
         return {**self._said(), "n": self.n, **known}
 
+    def ready(self, workers: int | Cluster | Client, progress: Progress | None) -> None:
+        """Build the libraries, which workers load."""
+        settings: Settings = {**self.settings, "workers": workers}
+        if progress is not None:
+            settings["progress"] = progress
+        Crossings(self.process, self.n, pairs=self.pairs, **settings).build_libraries()
+
     def forget(self) -> None:
         """Let go of the collisions and the pool of pileup; they are loaded again when a part is asked for."""
-        self.__dict__.pop("crossings", None)
+        _crossings.cache_clear()
 
     def _said(self) -> dict[str, Any]:
         settings: dict[str, Any] = {name: self.settings.get(name) for name in _GENERATION if name in self.settings}
@@ -165,7 +180,8 @@ class Simulated:
 
     def part(self, first: int, last: int) -> tuple[Events, Events | None]:
         """Return some of the crossings."""
-        events, alone = self.crossings[first:last]
+        whole = self.settings.get("select") is not None or is_hepmc(self.process)
+        events, alone = self.crossings[first:last] if whole else self.crossings.excerpt(first, last)
         return (events if self.change is None else self.change(events)), alone
 
     @property
@@ -183,10 +199,10 @@ class Simulated:
         """None."""
         return ()
 
-    @cached_property
+    @property
     def crossings(self) -> Crossings:
         """The crossings before they are changed."""
-        return Crossings(self.process, self.n, pairs=self.pairs, **self.settings)
+        return _crossings(self.process, self.n, self.pairs, tuple(sorted(self.settings.items())))
 
     @property
     def _card(self) -> Card:
@@ -194,25 +210,34 @@ class Simulated:
         return card if isinstance(card, Card) else load_card(card)
 
 
+@lru_cache(maxsize=1)  # collisions and pool are loaded once a worker, not for each of its chunks
+def _crossings(process: str, n: int, pairs: bool, settings: tuple[tuple[str, Any], ...]) -> Crossings:
+    return Crossings(process, n, pairs=pairs, **dict(settings))
+
+
 @dataclass(frozen=True)
 class FromFile:
-    """Crossings with truth of somebody's file."""
+    """Crossings with truth of somebody's files."""
 
     path: Path
+    """A file, or a folder or pattern that stands for several (`hardscatter.production.files_of`)."""
     n: int
     """At most."""
     particle_flow: str | None = None
     paired: Path | None = None
-    """The same hard collisions without pileup, event by event."""
+    """The same hard collisions without pileup, event by event, in as many files."""
 
     def __len__(self) -> int:
-        return min(self.n, count(self.path))
+        return len(self._chain)
 
     def fingerprint(self) -> str:
         """Return hexadecimal digits that change with the content of the files."""
-        paired = None if self.paired is None else hash_of(self.paired)
-        said = {"content": hash_of(self.path), "paired": paired, "particle_flow": self.particle_flow}
+        paired = None if self.paired is None else _content(self.paired)
+        said = {"content": _content(self.path), "paired": paired, "particle_flow": self.particle_flow}
         return hashlib.sha256(json.dumps(said).encode()).hexdigest()
+
+    def ready(self, workers: int | Cluster | Client, progress: Progress | None) -> None:
+        """Do nothing: the files are there."""
 
     def forget(self) -> None:
         """Do nothing: each part is read by itself."""
@@ -233,8 +258,19 @@ class FromFile:
         return tuple(self._first.weights.fields) if self._first.has("weights") else ()
 
     @cached_property
+    def _chain(self) -> Chain:
+        return chain([self.path], self.n)
+
+    @cached_property
+    def _partners(self) -> Chain | None:
+        return None if self.paired is None else chain([self.paired], self.n)
+
+    @cached_property
     def _first(self) -> Events:
-        return read(self.path, (0, 1), particle_flow=self.particle_flow)
+        return self._chain.read(0, 1, particle_flow=self.particle_flow)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_first"}  # too large for every job
 
     def describe(self) -> dict[str, Any]:
         """Return the settings as plain data."""
@@ -242,6 +278,12 @@ class FromFile:
 
     def part(self, first: int, last: int) -> tuple[Events, Events | None]:
         """Return some of the crossings."""
-        events = read(self.path, (first, last), particle_flow=self.particle_flow)
-        alone = None if self.paired is None else read(self.paired, (first, last), particle_flow=self.particle_flow)
+        events = self._chain.read(first, last, particle_flow=self.particle_flow)
+        partners = self._partners
+        alone = None if partners is None else partners.read(first, last, particle_flow=self.particle_flow)
         return events, alone
+
+
+def _content(path: Path) -> str | list[str]:
+    """Return what tells the content of a file, or of those that a word stands for, from other content."""
+    return hash_of(path) if path.is_file() else [identity(one) for one in files_of([path])]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -100,6 +101,30 @@ def simulate_pairs(
     return run.events(_NO_PILEUP, salt=0 if shared_draws else _REDRAWN), run.events(pileup, salt=0)
 
 
+def simulate_mixtures(
+    hard: Collisions,
+    others: Sequence[Source],
+    pileup: Pileup,
+    card: Card | str = DEFAULT_CARD,
+    seed: int = 0,
+    first_event: int = 0,
+) -> Events:
+    """Simulate crossings whose other collisions are chosen already: all of `others[i]` join hard collision i.
+
+    Each is turned about the beam at random (and mirrored, where the card says so), as pileup always is.
+
+    Parameters
+    ----------
+    others
+        Results of `prepare`, one for each hard collision; one without collisions means no pileup.
+    pileup
+        What the choice follows, for the record: ``pileup`` and the metadata of the events.
+    hard, card, seed, first_event
+        As for `simulate_crossings`, and so are the events.
+    """
+    return _Run(hard, None, _card(card), seed, first_event).mixtures(others, pileup)
+
+
 def _card(card: Card | str) -> Card:
     return card if isinstance(card, Card) else load_card(card)
 
@@ -134,6 +159,15 @@ class _Run:
 
         over_crossings(work, len(crossings))
         return self._assemble([crossing for crossing in crossings if crossing is not None], pileup)
+
+    def mixtures(self, others: Sequence[Source], pileup: Pileup) -> Events:
+        """Simulate all crossings, each with all collisions of its own source."""
+        crossings = []
+        for i, (source, number) in enumerate(zip(others, self._numbers.tolist(), strict=True)):
+            n_others = len(source.offsets) - 1
+            draw = Draw(self._seed, number)
+            crossings.append(simulate_crossing(self._hard, i, source, n_others, False, self._card, draw))
+        return self._assemble(crossings, pileup)
 
     def _assemble(self, crossings: list[Crossing], pileup: Pileup) -> Events:
         n_pileup = np.array([len(c.interactions.z) - 1 for c in crossings], dtype=np.int64)

@@ -9,9 +9,10 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
 from multiprocessing.connection import wait
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hardscatter.errors import HardscatterError, SettingsError
 from hardscatter.generate.collisions import Collisions
@@ -30,7 +31,11 @@ from hardscatter.generate.library import (
     write_description,
 )
 from hardscatter.generate.pythia import prepare_multiparton, run_chunk
+from hardscatter.jobs import Cluster, is_cluster, run
 from hardscatter.threads import set_threads, threads
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 Estimate = tuple[float, float, int]
 """Cross section and its error (mb) and the number of tries they rest on."""
@@ -40,7 +45,7 @@ def build(
     generation: Generation,
     n: int,
     folder: str | os.PathLike[str] | None = None,
-    workers: int | None = None,
+    workers: int | Cluster | Client | None = None,
     on_collisions: Callable[[int, int], None] | None = None,
     chunk_size: int | None = None,
 ) -> Library:
@@ -60,6 +65,7 @@ def build(
     workers
         Processes to use; by default as many as `hardscatter.threads`, one for every chunk at most. With 1, this
         process does the work. More are spawned, so a script must have its work under ``if __name__ == "__main__":``.
+        Or a cluster, whose workers must see the folder.
     on_collisions
         Called with the number of collisions that are ready and the number wanted, first with what was there already.
     chunk_size
@@ -75,7 +81,7 @@ def build(
         If Pythia fails nearly always, or a worker dies.
     """
     for name, value in (("n", n), ("workers", workers), ("chunk_size", chunk_size)):
-        if value is not None and value < 1:
+        if isinstance(value, int) and value < 1:
             raise SettingsError(f"{name} = {value} cannot be used to build a library: take at least 1.")
     folder = library_folder(generation) if folder is None else Path(folder)
     size = _settle(generation, folder, chunk_size)["chunk_size"]
@@ -144,8 +150,17 @@ def _settle(generation: Generation, folder: Path, chunk_size: int | None) -> dic
     return found
 
 
-def _make(generation: Generation, folder: Path, missing: list[tuple[int, int]], workers: int) -> Iterator[int]:
+def _make(
+    generation: Generation, folder: Path, missing: list[tuple[int, int]], workers: int | Cluster | Client
+) -> Iterator[int]:
     """Make the missing chunks, in any order; yield the number of collisions of each that is complete."""
+    if is_cluster(workers):
+        for outcome in run(_Maker(generation, folder), missing, workers) if missing else ():
+            if outcome.result is None:
+                raise outcome.problem or AssertionError("a job without an outcome")
+            yield outcome.result
+        return
+    assert isinstance(workers, int)  # else a cluster
     workers = min(workers, len(missing))
     if workers <= 1:
         for number, length in missing:
@@ -163,6 +178,17 @@ def _make(generation: Generation, folder: Path, missing: list[tuple[int, int]], 
         ) from None
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+@dataclass(frozen=True)
+class _Maker:
+    """Makes chunks, each given by its number and length, in any process that sees the folder."""
+
+    generation: Generation
+    folder: Path
+
+    def __call__(self, chunk: tuple[int, int]) -> int:
+        return _make_chunk(self.generation, self.folder, *chunk)
 
 
 def _make_chunk(generation: Generation, folder: Path, number: int, length: int) -> int:

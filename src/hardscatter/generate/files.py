@@ -5,17 +5,21 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import struct
 import time
+import tokenize
 import uuid
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from hardscatter.errors import UnreadableFileError, UnwritableFileError
+from hardscatter.errors import HardscatterError, UnreadableFileError, UnwritableFileError
 from hardscatter.generate.collisions import PARTICLE_FIELDS, TRUTH_FIELDS, Collisions
+from hardscatter.io.faults import check_archive
 
 FIELDS = ("offsets", *PARTICLE_FIELDS, "weight", "truth_offsets", *TRUTH_FIELDS)
 
@@ -103,9 +107,22 @@ def load(path: Path) -> Collisions:
         arrays = {name: file[name] for name in FIELDS}
         metadata = json.loads(str(file["metadata"]))
     collisions = Collisions(**arrays, metadata=metadata)
-    if collisions.offsets[-1] != len(collisions.pid) or len(collisions.weight) != len(collisions):
+    if not _fit_together(collisions):
         raise UnreadableFileError(f"{path} is damaged, its arrays do not fit together: {REMEDY}.")
     return collisions
+
+
+def _fit_together(collisions: Collisions) -> bool:
+    """Tell whether all arrays are numbers and as long as the offsets say."""
+    for offsets, names in ((collisions.offsets, PARTICLE_FIELDS), (collisions.truth_offsets, TRUTH_FIELDS)):
+        if offsets.ndim != 1 or offsets.dtype.kind != "i" or len(offsets) != len(collisions.weight) + 1:
+            return False
+        if offsets[0] != 0 or (np.diff(offsets) < 0).any():
+            return False
+        columns = [getattr(collisions, name) for name in names]
+        if any(column.shape != (offsets[-1],) or column.dtype.kind not in "iuf" for column in columns):
+            return False
+    return collisions.weight.ndim == 1 and collisions.weight.dtype.kind == "f"
 
 
 def read_metadata(path: Path) -> dict[str, Any]:
@@ -129,18 +146,27 @@ def count(path: Path) -> int:
         return 0
 
 
+# What NumPy, zipfile, zlib and json raise on damaged bytes; a file of another kind gives an array without a name.
+_DAMAGE = (
+    OSError, ValueError, KeyError, EOFError, AttributeError, TypeError, RuntimeError, SyntaxError, IndexError,
+    MemoryError, NotImplementedError, tokenize.TokenError, zipfile.BadZipFile, zlib.error, struct.error,
+)  # fmt: skip
 REMEDY = "delete it and build the library again, which makes only what is missing"
 
 
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[np.lib.npyio.NpzFile]:
     try:
+        if path.exists():
+            check_archive(path, "its list of arrays")
         with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             yield file
     except FileNotFoundError:
         raise UnreadableFileError(
             f"{path} is missing: build the library again, which makes only what is missing."
         ) from None
-    except (OSError, ValueError, KeyError, EOFError, AttributeError, zipfile.BadZipFile) as problem:
+    except HardscatterError:
+        raise
+    except _DAMAGE as problem:
         reason = (str(problem).strip().splitlines() or [type(problem).__name__])[0].rstrip(".")
         raise UnreadableFileError(f"{path} is damaged ({reason}): {REMEDY}.") from None

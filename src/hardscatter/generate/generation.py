@@ -126,7 +126,10 @@ class Generation:
         found = re.findall(
             r"^Beams:eCM\s*=?\s*([\d.eE+]+)", "\n".join(_lines(self.cmnd or "")), re.MULTILINE | re.IGNORECASE
         )
-        return float(found[-1]) if found else ENERGY
+        try:
+            return float(found[-1]) if found else ENERGY
+        except ValueError:
+            raise SettingsError(f"the command file says Beams:eCM = {found[-1]}: give a number, GeV.") from None
 
     @property
     def keeps_invisible(self) -> bool:

@@ -168,7 +168,7 @@ def read_description(folder: Path) -> dict[str, Any]:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UnreadableFileError(f"{folder} holds no library of collisions: build one there first.") from None
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         content = None
     if not isinstance(content, dict) or not {"generation", "chunk_size", "format"} <= content.keys():
         raise UnreadableFileError(f"{path} is damaged: delete the folder and build the library again.")

@@ -99,6 +99,23 @@ _ALL = (
         NO_CUT,
     ),
     Process(
+        "hh-4b",
+        "a heavy scalar to two Higgs bosons of 125 GeV, each to two b quarks: four jets as Higgs pairs make them",
+        (
+            "Higgs:useBSM = on",
+            "HiggsBSM:gg2H2 = on",
+            "25:m0 = 125",
+            "25:onMode = off",
+            "25:onIfAny = 5",
+            "35:m0 = {mass}",
+            "35:mMin = {lowest}",
+            "35:onMode = off",
+            "35:onIfMatch = 25 25",
+        ),
+        "mass above 0.75 of the nominal one; 400 GeV is where the pairs of the Standard Model peak",
+        mass=400.0,
+    ),
+    Process(
         "wjets",
         "a W to e, mu or tau and neutrino, with a jet",
         (

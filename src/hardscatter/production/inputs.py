@@ -9,7 +9,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from hardscatter.errors import SettingsError, UnreadableFileError
+from hardscatter.errors import HardscatterError, SettingsError, UnreadableFileError
+from hardscatter.production.manifest import NAME, read_manifest
 
 SUFFIXES = (".parquet", ".root", ".npz")
 """Of the files that are taken from a folder."""
@@ -25,8 +26,9 @@ def files_of(words: Sequence[str | os.PathLike[str]]) -> list[Path]:
     ----------
     words
         Each the name of a file; a folder, whose files with the suffixes `SUFFIXES` are taken by name, hidden ones and
-        folders in it left out; a pattern with ``*``, ``?`` or ``**``, its files sorted; or ``@LIST``, a text file
-        with one of these a line (empty lines and those that start with # left out).
+        folders in it left out (of a production's folder the parts that its manifest lists); a pattern with ``*``,
+        ``?`` or ``**``, its files sorted; or ``@LIST``, a text file with one of these a line (empty lines and those
+        that start with # left out).
 
     Raises
     ------
@@ -35,7 +37,13 @@ def files_of(words: Sequence[str | os.PathLike[str]]) -> list[Path]:
     SettingsError
         If a file is named twice.
     """
-    found = [path.resolve() for word in words for path in _files(str(word))]
+    try:
+        found = [path.resolve() for word in words for path in _files(str(word))]
+    except HardscatterError:
+        raise
+    except (OSError, ValueError, RuntimeError) as problem:  # a link or a list to itself, a zero byte, a name too long
+        reason = str(problem).splitlines()[0][:120]
+        raise UnreadableFileError(f"{str(words)[:200]} names what cannot be a file ({reason}): check it.") from None
     twice = next((path for path, times in Counter(found).items() if times > 1), None)
     if twice is not None:
         raise SettingsError(f"{twice} is named twice: its events would count twice.")
@@ -47,7 +55,7 @@ def _files(word: str) -> Iterator[Path]:
     if word.startswith(_LIST):
         yield from _listed(Path(word.removeprefix(_LIST)).expanduser())
     elif path.is_dir():
-        inside = sorted(one for one in path.iterdir() if one.suffix in SUFFIXES and not one.name.startswith("."))
+        inside = sorted(_inside(path))
         if not inside:
             raise UnreadableFileError(f"{path} holds no file with suffix {', '.join(SUFFIXES)}: give another folder.")
         yield from inside
@@ -58,6 +66,12 @@ def _files(word: str) -> Iterator[Path]:
         if not matching:
             raise UnreadableFileError(f"no file matches '{word}': check the pattern.")
         yield from (Path(one) for one in matching)
+
+
+def _inside(folder: Path) -> list[Path]:
+    if (folder / NAME).exists():
+        return [folder / part for part in read_manifest(folder).parts]  # what a killed run left unlisted may be half
+    return [one for one in folder.iterdir() if one.suffix in SUFFIXES and not one.name.startswith(".")]
 
 
 def _listed(path: Path) -> Iterator[Path]:

@@ -163,11 +163,37 @@ def _read(path: Path, text: bytes) -> Manifest:
     try:
         first, *lines = [json.loads(line) for line in text.splitlines()]
         manifest = Manifest(path.parent, first)
+        _check_kinds(first, {"settings": dict}, optional=True)
         for line in lines:
+            _check_line(line)
             manifest._take(line)
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise UnreadableFileError(f"{path} is damaged: put the parts aside and start again in a new folder.") from None
     return manifest
+
+
+_PART = {"input": str, "first": int, "last": int, "events": int}
+_FILE = {"bytes": int, "sha256": str}
+_INPUT = {"events": int, "identity": str, "problem": str}
+
+
+def _check_line(line: dict[str, Any]) -> None:
+    """Raise what `_read` catches if a line is none of ours; a part must lie in the folder, not somewhere above it."""
+    if "part" not in line:
+        _check_kinds(line, {"input": str})
+        _check_kinds(line, _INPUT, optional=True)
+        return
+    _check_kinds(line, _PART)
+    for name, about in ((line["part"], line), *((more["file"], more) for more in line.get("with", []))):
+        _check_kinds(about, _FILE)
+        if name in ("", ".", "..") or Path(name).name != name or "\0" in name:
+            raise ValueError(f"{name} is no plain name")
+
+
+def _check_kinds(line: dict[str, Any], kinds: Mapping[str, type], optional: bool = False) -> None:
+    for name, kind in kinds.items():
+        if not isinstance(line.get(name) if optional else line[name], (kind, type(None)) if optional else kind):
+            raise TypeError(f"{name} is no {kind.__name__}")
 
 
 def _check_same(folder: Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:

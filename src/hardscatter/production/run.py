@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from hardscatter.errors import HardscatterError, SettingsError, UnreadableFileError, UnwritableFileError
 from hardscatter.io import count
-from hardscatter.jobs import Cluster, Outcome, connected, run
+from hardscatter.jobs import Cluster, Outcome, at_work, run
 from hardscatter.production.inputs import identity
 from hardscatter.production.manifest import Manifest, header, opened, read_manifest
 from hardscatter.production.parts import ASIDE, Made, Maker, Part, Work, line_of, name_of, ranges, sha256
@@ -62,7 +62,7 @@ def produce_from_files(
     folder: Path,
     order: Order,
     *,
-    cluster: Cluster | None = None,
+    cluster: Cluster | Client | None = None,
     skip_bad: bool = False,
     progress: Progress | None = None,
 ) -> Produced:
@@ -112,7 +112,7 @@ def produce(
     folder: Path,
     order: Order,
     *,
-    cluster: Cluster | None = None,
+    cluster: Cluster | Client | None = None,
     progress: Progress | None = None,
 ) -> Produced:
     """Make the parts of `n` events of something that is no file, such as a process; else as `produce_from_files`."""
@@ -175,12 +175,14 @@ def _gaps(name: str, found: list[tuple[int, int]], events: int | None) -> Iterat
         yield f"{name}: entries {reached} to {events} are missing."
 
 
-def _begun(folder: Path, order: Order, cluster: Cluster | None, stack: ExitStack) -> tuple[Manifest, Client | None]:
+def _begun(
+    folder: Path, order: Order, cluster: Cluster | Client | None, stack: ExitStack
+) -> tuple[Manifest, Client | None]:
     """Open the manifest and start the workers; what they leave is removed when they have stopped, not before."""
     manifest = stack.enter_context(opened(folder, order.header()))
     _sweep(folder)
     stack.callback(_sweep, folder)
-    return manifest, None if cluster is None else stack.enter_context(connected(cluster))
+    return manifest, stack.enter_context(at_work(cluster))
 
 
 def _look(

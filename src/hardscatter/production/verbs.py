@@ -5,17 +5,20 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 from hardscatter.detector import Card, load_card
 from hardscatter.errors import SettingsError
-from hardscatter.jobs import Cluster
+from hardscatter.jobs import Cluster, at_work
 from hardscatter.pileup.method import MODEL_SUFFIX, by_name, get_method, settings_of
 from hardscatter.pileup.uncertainty import spread_model, without_errors
 from hardscatter.production.inputs import files_of, identity
 from hardscatter.production.run import PART, Order, Produced, Progress, produce, produce_from_files
-from hardscatter.production.works import Mitigation, Simulation
+from hardscatter.production.works import Mitigation, Simulation, forget_pool
 from hardscatter.simulation import Crossings, Settings, is_hepmc
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 FORMATS = ("parquet", "root")
 
@@ -81,18 +84,18 @@ def simulate_files(
     part: int = PART,
     step: int = 100,
     file_format: str = "parquet",
-    cluster: Cluster | None = None,
+    cluster: Cluster | Client | None = None,
     **settings: Unpack[Settings],
 ) -> Produced:
     """Simulate crossings into a folder of parts; what is there of the same production is not done again.
 
-    The crossings are those of `hardscatter.simulate`. Hard collisions are made part by part and not kept, the pool of
-    pileup is a library in the cache folder, which all workers must see.
+    The crossings are those of `hardscatter.simulate`. Hard collisions that no library holds are made part by part and
+    not kept; the pool of pileup is a library in the cache folder, which all workers must see, and build if need be.
 
     Parameters
     ----------
     process, n, **settings
-        As for `hardscatter.simulate`; cards by name or path, pileup as a number or in letters, nothing selected.
+        As for `hardscatter.simulate`; pileup as a number or in letters, nothing selected.
     paired
         Another folder: it gets the same hard collisions without pileup, part by part. The manifest is in `folder`.
     folder, part, step, file_format, cluster
@@ -108,15 +111,24 @@ def simulate_files(
     plain = _plain(settings)
     source = str(Path(process).resolve()) if is_hepmc(process) or str(process).endswith(".cmnd") else str(process)
     partners = None if paired is None else f"{os.path.relpath(paired, folder)}/"
-    card = load_card(plain.get("card", "cms-phase2"))
+    card = plain.get("card", "cms-phase2")
+    card = card if isinstance(card, Card) else load_card(card)
     said = {"process": source, "card_hash": card.hash(), "paired": partners is not None, **plain}
+    if isinstance(plain.get("card"), Card):
+        said["card"] = card.name  # the hash tells it from others of that name
     if source != str(process):
         said["file"] = identity(Path(source))
     order = Order("simulate", said, Simulation(plain, partners, _whole("step", step)), _suffix(file_format),
                   _whole("part", part))  # fmt: skip
-    more: Any = {"workers": workers} | ({} if progress is None else {"progress": progress})
-    Crossings(source, n, pairs=paired is not None, **plain, **more).make_ready()
-    return produce(source, _whole("n", n), Path(folder), order, cluster=cluster, progress=progress)
+    with at_work(cluster) as client:
+        more: Settings = {"workers": workers if client is None else client}
+        if progress is not None:
+            more["progress"] = progress
+        Crossings(source, n, pairs=paired is not None, **{**plain, **more}).make_ready()
+        try:
+            return produce(source, _whole("n", n), Path(folder), order, cluster=client, progress=progress)
+        finally:
+            forget_pool()
 
 
 def _plain(settings: Settings) -> dict[str, Any]:
@@ -125,8 +137,6 @@ def _plain(settings: Settings) -> dict[str, Any]:
     if plain.pop("select", None) is not None:
         raise SettingsError("a production in parts cannot select hard collisions: simulate one file.")
     card = plain.get("card")
-    if isinstance(card, Card):
-        raise SettingsError("a production needs the name or the path of a card: write it to a .toml file.")
     if card is not None and str(card).endswith(".toml"):
         plain["card"] = str(Path(card).resolve())
     pileup = plain.get("pileup")

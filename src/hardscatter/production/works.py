@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -44,14 +43,14 @@ class Simulation:
     """Crossings of a process, and with `partners` the same hard collisions without pileup."""
 
     settings: Mapping[str, Any]
-    """Of `hardscatter.simulate`, as plain data."""
+    """Of `hardscatter.simulate`, all hashable."""
     partners: str | None = None
     """Where their files go: what their names begin with, seen from the production's folder."""
     step: int = 100
 
     def __call__(self, part: Part, files: list[Path]) -> int:
         """Simulate and write the part."""
-        crossings = _crossings(part.source, json.dumps(self.settings), self.partners is not None)
+        crossings = _crossings(part.source, tuple(sorted(self.settings.items())), self.partners is not None)
         with ExitStack() as stack:
             writers = [stack.enter_context(Writer(path)) for path in files]
             for first in range(part.first, part.last, self.step):
@@ -67,6 +66,11 @@ class Simulation:
         return () if self.partners is None else (self.partners,)
 
 
+def forget_pool() -> None:
+    """Let go of the pool of pileup that this process holds, if it made crossings."""
+    _crossings.cache_clear()
+
+
 @lru_cache(maxsize=1)  # the pool of pileup is loaded once a worker
-def _crossings(process: str, settings: str, pairs: bool) -> Crossings:
-    return Crossings(process, pairs=pairs, **json.loads(settings))
+def _crossings(process: str, settings: tuple[tuple[str, Any], ...], pairs: bool) -> Crossings:
+    return Crossings(process, pairs=pairs, **dict(settings))

@@ -23,6 +23,7 @@ from hardscatter.campaign.recording import Job, prepared, record
 from hardscatter.campaign.samples import Sample
 from hardscatter.errors import SettingsError
 from hardscatter.events import Events
+from hardscatter.jobs import Cluster, at_work
 from hardscatter.metrics.statistics import LEAST_REPLICAS
 from hardscatter.pileup import mitigate
 from hardscatter.pileup.method import by_name
@@ -60,12 +61,20 @@ class CaseSettings:
 
 
 def write_case(
-    output: str | Path, samples: Sequence[Sample], settings: CaseSettings, *, progress: Progress | None = None
+    output: str | Path,
+    samples: Sequence[Sample],
+    settings: CaseSettings,
+    *,
+    workers: int = 1,
+    cluster: Cluster | None = None,
+    progress: Progress | None = None,
 ) -> list[Path]:
     """Record samples, answer the questions, draw the figures and write the page; return what was written.
 
     The folder gets ``index.html``, ``numbers/`` (a JSON a study), ``figures/`` (PNG and PDF a result), ``case.json``
     (headlines and provenance) and ``records/``: what it holds of the same samples, methods and code is not done again.
+    The records are made by `cluster`, if there is one, with the same numbers; `workers` processes build libraries of
+    collisions where there is none.
 
     Raises
     ------
@@ -77,7 +86,8 @@ def write_case(
     if settings.replicas < LEAST_REPLICAS:
         raise SettingsError(f"{settings.replicas} bootstrap replicas give no error: take at least {LEAST_REPLICAS}.")
     jobs = {sample.name: prepared(sample, settings.methods, folder / "records") for sample in samples}
-    records = {name: record(job, progress) for name, job in jobs.items()}
+    with at_work(cluster) as client:
+        records = {name: record(job, progress, workers=workers, cluster=client) for name, job in jobs.items()}
     abouts = {name: json.loads(job.about.read_text(encoding="utf-8")) for name, job in jobs.items()}
     known = {name: _FB_PER_MB * said["cross_section_mb"] for name, said in abouts.items() if "cross_section_mb" in said}
     questions = settings.questions(Material(records, {**known, **settings.cross_sections}, settings.replicas))

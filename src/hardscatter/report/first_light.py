@@ -23,6 +23,7 @@ from hardscatter.metrics.evaluation import Evaluation, weights_of
 from hardscatter.metrics.matching import near_any
 from hardscatter.metrics.resolution import PERFECT
 from hardscatter.pileup import perfect_weights
+from hardscatter.production import files_of
 from hardscatter.report.display import ETA_MAX, draw_event
 from hardscatter.report.responses import draw_jet_responses, draw_met_residuals, draw_resolutions
 from hardscatter.report.style import figure_style, label, simulation_label
@@ -89,19 +90,24 @@ def draw(path: str | Path, entry: int, evaluation: Evaluation, *, particle_flow:
     return first_light(event, weights, after, evaluation.observations, evaluation.table)
 
 
-def check(path: str | Path, entry: int, figure: str | Path) -> None:
-    """Make sure, before any work, that the file has the crossing and that the figure can be written.
+def check(words: Sequence[str | os.PathLike[str]], entry: int, figure: str | Path) -> tuple[Path, int]:
+    """Return the file that holds a crossing, and its place there; before any work, with the figure's name in order.
+
+    Parameters
+    ----------
+    words
+        The files that are evaluated, as for `hardscatter.evaluate`.
+    entry
+        The crossing, counted over all files.
 
     Raises
     ------
     SettingsError
-        If the file has no such crossing.
+        If there is no such crossing.
     UnwritableFileError
         If the name of the figure has another suffix than .png or .pdf, or its folder cannot be made or written to.
     """
-    n_events = count(path)
-    if not 0 <= entry < n_events:
-        raise SettingsError(f"{path} has no event {entry} to draw: its events are 0 to {n_events - 1}.")
+    place = _located(words, entry)
     target = Path(figure)
     if target.suffix not in ("", ".png", ".pdf") or not target.name:
         raise UnwritableFileError(f"figure '{figure}': give a name that ends in .png or .pdf; both are written.")
@@ -112,6 +118,7 @@ def check(path: str | Path, entry: int, figure: str | Path) -> None:
         writable = False
     if not writable:
         raise UnwritableFileError(f"figure '{figure}' cannot be written: its folder cannot be made or written to.")
+    return place
 
 
 def save(figure: Figure, path: str | Path, dpi: float | Literal["figure"] = "figure") -> list[Path]:
@@ -139,6 +146,16 @@ def save(figure: Figure, path: str | Path, dpi: float | Literal["figure"] = "fig
         written.append(target)
     plt.close(figure)
     return written
+
+
+def _located(words: Sequence[str | os.PathLike[str]], entry: int) -> tuple[Path, int]:
+    before = 0
+    for path in files_of(words):
+        n_events = count(path)
+        if before <= entry < before + n_events:
+            return path, entry - before
+        before += n_events
+    raise SettingsError(f"{', '.join(map(str, words))} has no event {entry} to draw: its events are 0 to {before - 1}.")
 
 
 def _display(ax: Axes, event: Events, weights: ak.Array, what: str) -> None:

@@ -12,6 +12,7 @@ from hardscatter.io.inspection import Inspection
 from hardscatter.metrics import Estimate, ResolutionTable
 from hardscatter.metrics.differential import TITLES
 from hardscatter.pileup import Entry
+from hardscatter.trigger.menu import MenuStudy
 
 _HEADINGS = {
     "median": "median",
@@ -83,6 +84,42 @@ def resolution_tables(
             shown.add_row(method, *(write(measured[method].get(name)) for name in statistics))
         tables.append(shown)
     return tables
+
+
+def menu_tables(found: MenuStudy, write: Callable[[Estimate | None], str] = with_error_in_brackets) -> list[Table]:
+    """Return thresholds and efficiencies of a trigger menu: path by path at one rate, then all paths together."""
+    alone = f"one path alone at {found.menu.alone_khz:g} kHz"
+    whole = f"all paths together at {found.menu.budget_khz:g} kHz"
+    by_path = {
+        f"{alone}: thresholds [GeV]": "threshold",
+        **{f"{alone}: efficiency, {name}": name for name in found.crossings if name != "minbias"},
+    }
+    told = {
+        title: {m: {path: found.alone[m][path][key] for path in found.menu.paths} for m in found.alone}
+        for title, key in by_path.items()
+    }
+    together = {
+        f"{whole}: thresholds [GeV]": "threshold",
+        f"{whole}: rate that no other path accepts [kHz]": "pure",
+        f"{whole}: efficiency": "efficiency",
+        f"{whole}: efficiency over that of {found.reference}, minus 1": "gain",
+        f"all paths together: rate [kHz] at the efficiency of {found.reference}": "same",
+    }
+    told |= {title: {m: found.whole[m].get(key, {}) for m in found.whole} for title, key in together.items()}
+    return [_by_method(title, rows, write) for title, rows in told.items() if any(rows.values())]
+
+
+def _by_method(
+    title: str, rows: Mapping[str, Mapping[str, Estimate]], write: Callable[[Estimate | None], str]
+) -> Table:
+    shown = Table(title=title, title_justify="left", header_style="bold", box=SIMPLE_HEAD)
+    shown.add_column("method", no_wrap=True)
+    columns = list(next(iter(rows.values())))
+    for column in columns:
+        shown.add_column(column, justify="right", no_wrap=True)
+    for method, row in rows.items():
+        shown.add_row(method, *(write(row[column]) for column in columns))
+    return shown
 
 
 def methods_table(catalogue: Mapping[str, Entry]) -> Table:
