@@ -10,7 +10,8 @@ Inputs of the graph, all for the candidates of one or more crossings one after a
 =============== ======== ================ ====================================================================
 
 Its output is ``weights``, float32, shape (Q,); without ``queries`` Q = N. N and Q may be any number, 0 too. The
-metadata of the model holds ``schema``, ``links`` and ``settings`` as JSON, ``schema_hash``, and ``largest_difference``.
+metadata of the model holds ``schema``, ``links`` and ``settings`` as JSON, ``schema_hash``, and ``largest_difference``;
+``inputs`` and ``outputs`` say the same in words, with units and normalisation, to who has no hardscatter.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from numpy.typing import NDArray
 
 from hardscatter.errors import SettingsError
 from hardscatter.nets import ABCNet, Network
+from hardscatter.nets.meaning import inputs_in_words, outputs_in_words
 from hardscatter.pileup.links import links_to_json
 
 PARITY_SIZES = (0, 1, 20, 500, 9000)
@@ -96,6 +98,8 @@ def export_onnx(
         "schema_hash": schema.hash(),
         "links": links_to_json(network.settings.links),
         "settings": json.dumps(dataclasses.asdict(network.settings), sort_keys=True),
+        "inputs": inputs_in_words(schema.to_json()),
+        "outputs": outputs_in_words(),
         "largest_difference": f"{largest:.3g}",
     }
     onnx.helper.set_model_props(model, about)

@@ -35,7 +35,7 @@ from hardscatter.pileup.attention import Attention, attention
 from hardscatter.pileup.features import FeatureSchema, coordinates, features
 from hardscatter.pileup.links import Links, Nearest, links_from_json, links_of
 from hardscatter.pileup.method import MODEL_SUFFIX
-from hardscatter.pileup.parameters import read_parameters
+from hardscatter.pileup.parameters import check_contained, read_parameters
 from hardscatter.threads import over_crossings
 
 MODELS = Path(__file__).parent / "models"
@@ -293,6 +293,7 @@ def _load(path: Path, _modified: int, _size: int) -> Network:
     # A plan for each shape seen would hold memory, and no two chunks have one shape. The arena stays: without it
     # threads wait for the kernel to map the same memory again and again, and two are hardly faster than one.
     options.enable_mem_pattern = False
+    check_contained(path)
     with _one_sentence(f"{path} is no model that ONNX Runtime can load", _REMEDY):
         session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     return Network(_card(path, session), session)

@@ -103,6 +103,8 @@ _CATALOGUE = (
           "docs/past_total.md", "hardscatter.pileup.learned:TOTAL"),
     Entry("total:paper", "TOTAL as published: graph attention network, sliced Wasserstein loss", "arXiv:2211.02029",
           "hardscatter.pileup.learned:TOTAL_PAPER"),
+    Entry("total:student", "small network taught by total, for the first level of a trigger", "docs/trigger.md",
+          "hardscatter.pileup.student:Student"),
 )  # fmt: skip
 
 

@@ -14,8 +14,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from hardscatter.errors import UnreadableFileError
+
 _FLOAT = 1
 _FIXED = {1: 8, 5: 4}  # wire types of so many bytes
+_LONGEST = 70  # bits of ten bytes, seven each
 
 
 def read_parameters(path: Path) -> dict[str, NDArray[np.float32]]:
@@ -32,6 +35,51 @@ def read_parameters(path: Path) -> dict[str, NDArray[np.float32]]:
         return {name: values for name, values in tensors if values is not None}
     except IndexError:
         raise ValueError(f"{path} ends too early.") from None
+
+
+def check_contained(path: Path) -> None:
+    """Make sure that a model is all in its file, and that it ends.
+
+    ONNX lets a tensor lie in another file, under any name, and a graph repeat itself; neither is what
+    `hardscatter.nets.export` writes.
+
+    Raises
+    ------
+    UnreadableFileError
+        If a tensor lies elsewhere, a loop is there, or the file is not ONNX.
+    """
+    try:
+        found = next(_strange(memoryview(path.read_bytes()), "model"), None)
+    except OSError as problem:
+        raise UnreadableFileError(f"{path} is no model that can be read ({problem.strerror}): give a file.") from None
+    except (ValueError, IndexError, RecursionError):
+        found = "is no model: its bytes are not those of ONNX"
+    if found is not None:
+        raise UnreadableFileError(f"{path} {found}: export the network again (hardscatter export).")
+
+
+_INSIDE = {
+    "model": {7: "graph", 25: "function"},
+    "graph": {1: "node", 5: "tensor", 15: "sparse"},
+    "function": {7: "node"},
+    "node": {5: "attribute"},
+    "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
+    "sparse": {1: "tensor", 2: "tensor"},
+    "tensor": {},
+}
+"""Messages by the number of their field in others, as far as tensors and nodes may lie in them."""
+_LOCATION, _EXTERNAL, _OPERATOR = 14, 13, 4
+
+
+def _strange(message: memoryview, kind: str) -> Iterator[str]:
+    """Yield what a model must not hold."""
+    for key, value in _fields(message):
+        if kind == "tensor" and (key == _EXTERNAL or (key == _LOCATION and value != 0)):
+            yield "keeps parameters in another file"
+        elif kind == "node" and key == _OPERATOR and bytes(_bytes(value)) in (b"Loop", b"Scan"):
+            yield "runs in a loop of its own"
+        elif key in _INSIDE[kind]:
+            yield from _strange(_bytes(value), _INSIDE[kind][key])
 
 
 def _tensor(message: memoryview | int) -> tuple[str, NDArray[np.float32] | None]:
@@ -79,6 +127,8 @@ def _number(message: memoryview, at: int) -> tuple[int, int]:
         byte = message[at]
         number |= (byte & 0x7F) << shift
         at, shift = at + 1, shift + 7
+        if shift > _LONGEST:
+            raise ValueError("a number of more than 64 bits.")
         if byte < 0x80:
             return number, at
 

@@ -25,6 +25,7 @@ from hardscatter.detector import Fixed, Poisson, load_card
 from hardscatter.errors import SettingsError, UnreadableFileError, UnwritableFileError
 from hardscatter.generate import Generation, build
 from hardscatter.io import count
+from hardscatter.io.faults import check_archive
 from hardscatter.simulation import pileup_of
 from hardscatter.threads import set_threads, threads
 from hardscatter.training.configuration import (
@@ -138,6 +139,7 @@ def load(checkpoint: str | Path) -> tuple[Training, Weighing, dict[str, Any]]:
     path = Path(checkpoint)
     path = path / BEST if path.is_dir() else path
     home = path.parent if (path.parent / CONFIGURATION).is_file() else path.parent.parent
+    check_archive(path, "its list of tensors")
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
         training = load_configuration(home / CONFIGURATION)
