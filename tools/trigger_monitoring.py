@@ -16,6 +16,7 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
+from pages import put
 
 import hardscatter as hs
 from hardscatter.arena.files import write_aside, write_json
@@ -114,8 +115,18 @@ def draw(numbers: dict[str, Any], output: Path) -> None:
         np.atleast_1d(axes)[0].set_ylabel("share of windows with an alarm")
         np.atleast_1d(axes)[0].legend(fontsize="x-small", ncols=2, loc="upper left")
         simulation_label(np.atleast_1d(axes)[0])
-        figure.savefig(output)
+        figure.savefig(output, dpi=110)
         plt.close(figure)
+
+
+def table(alarms: dict[str, Any]) -> list[str]:
+    """Return the share of windows with an alarm as a table in Markdown."""
+    lines = ["| | " + " | ".join(f"{n} crossings" for n in WINDOWS) + " |", "|---|" + "---:|" * len(WINDOWS)]
+    for method, faults in alarms.items():
+        for fault, seen in faults.items():
+            cells = [f"{n['share']:.3f} ± {n['error']:.3f}" for n in seen.values()]
+            lines.append(f"| {label(method)}, {fault} | " + " | ".join(cells) + " |")
+    return lines
 
 
 def main() -> None:
@@ -123,6 +134,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("output", type=Path)
     parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--page", type=Path, help="page with a place for the table")
     parser.add_argument("--methods", nargs="+", default=["puppi", "total"])
     given = parser.parse_args()
     hs.set_threads(1)
@@ -133,6 +145,8 @@ def main() -> None:
     }  # fmt: skip
     write_json(given.output.with_suffix(".json"), numbers)
     draw(numbers, given.output)
+    if given.page is not None:
+        put(given.page, "monitoring", table(numbers["alarms"]))
 
 
 if __name__ == "__main__":

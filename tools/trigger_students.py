@@ -46,7 +46,7 @@ N_TUNING, REPLICAS = 200, 200
 ENDS = ("puppi:best", "puppi:cms-phase2", "perfect")
 RIVALS = ("puppi-linear", "puppi:best", "total")
 HIDDEN = ((12, 4), (16, 12), (32, 16), (64, 32), (128, 64))
-"""Hidden layers of the frontier: 489, 797, 1697, 4417 and 12 929 parameters."""
+"""Hidden layers of the frontier: 489, 793, 1697, 4417 and 12 929 parameters."""
 SHIPPED_BITS = Bits(inputs=9, weights=7, hidden=9, output=8)
 
 
@@ -229,6 +229,7 @@ def main() -> None:
     if "page" in given.what:
         figures(given.output)
         tables(given.output)
+        card(given.output)
 
 
 def write(path: Path, settings: Distillation, result: Mapping[str, Any]) -> None:
@@ -282,6 +283,45 @@ def tables(output: Path) -> None:
                 "",
             ]
     put(output / "trigger.md", "test", lines)
+
+
+def card(output: Path) -> None:
+    """Write the model card of the shipped student."""
+    shipped, tested = (json.loads((output / f"trigger_{what}.json").read_text()) for what in ("ship", "test"))
+    settings = shipped["settings"]
+    lines = [
+        f"# Model card: {settings['name']}", "",
+        "A weight for every particle-flow candidate by a network small enough for the first level of a trigger.", "",
+        "| | |", "|---|---|",
+        f"| taught by | `{settings['teacher']}`: its weights, no truth |",
+        f"| loss | {settings['loss']} difference, each candidate by its pt |",
+        f"| training sample | own collisions: {', '.join(settings['data']['processes'])}, "
+        f"{settings['data']['n_hard']} each; seed {settings['data']['seed']}, pileup {settings['data']['pileup']} |",
+        f"| seen | {settings['crossings']} crossings |",
+        f"| inputs | {len(INPUTS)}: the candidate and sums around it in towers (`hardscatter.pileup.student`) |",
+        f"| size | {shipped['float']['parameters']} parameters, hidden layers of {settings['hidden']} |",
+        f"| seed of the network | {settings['seed']} |",
+        f"| ONNX Runtime against torch | largest difference {shipped['largest difference to torch']:.2g} |",
+        "| beside it | `total-student.json`, the same taught again in integers |", "",
+        "## Known limits", "",
+        "- What the teacher does not know, the student cannot; read its card, too.",
+        "- Seen in training: the processes, pileup and detectors above. Elsewhere: measure first.",
+        "- The sums are those of full particle flow, not of a trigger's clusters and tracks above 2 GeV.",
+        "- One training with one seed.", "",
+        "## Results", "",
+        "Gap: 0 for `puppi:best`, 1 for perfect weights; errors are bootstraps. See docs/trigger.md.", "",
+    ]  # fmt: skip
+    for sample, rows in tested.items():
+        if sample != "settings":
+            kept = {name: rows[name] for name in ("total", "total:student", "integers")}
+            lines += [
+                f"**{sample.removesuffix('-140-303-300')}**, {rows['total']['crossings']} crossings",
+                "",
+                *table(kept),
+                "",
+            ]
+    lines += ["## Settings", "", "```json", json.dumps(settings, indent=1), "```", ""]
+    (MODELS / f"{settings['name']}.md").write_text("\n".join(lines), encoding="utf-8")
 
 
 def table(rows: Mapping[str, Any]) -> list[str]:

@@ -158,6 +158,8 @@ def _as_jagged(label: str, value: Any) -> ak.Array:
         raise InvalidEventsError(
             f"{label} has {array.ndim} dimension(s): give one list of candidates for each event (events × candidates)."
         )
+    if array.fields:
+        raise InvalidEventsError(f"{label} does not hold numbers but records of {', '.join(array.fields[:4])}.")
     if ak.any(ak.is_none(array, axis=0)) or ak.any(ak.is_none(array, axis=1)):
         raise InvalidEventsError(f"{label} has missing entries: drop them first (for example with ak.drop_none).")
     array = ak.to_packed(ak.from_regular(ak.drop_none(ak.drop_none(array, axis=1), axis=0), axis=1))

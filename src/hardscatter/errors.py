@@ -3,8 +3,17 @@
 from __future__ import annotations
 
 
+_LONGEST = 2000
+
+
 class HardscatterError(Exception):
-    """Base of every error that hardscatter raises on purpose; the command line prints it as one line."""
+    """Base of every error that hardscatter raises on purpose; the command line prints it as one line.
+
+    Names in a file may hold line ends or codes that a terminal obeys, and be of any length: they are made harmless.
+    """
+
+    def __init__(self, *arguments: object) -> None:
+        super().__init__(*(_one_line(one) if isinstance(one, str) else one for one in arguments))
 
 
 class InvalidEventsError(HardscatterError, ValueError):
@@ -47,3 +56,9 @@ class MissingExtraError(HardscatterError, ImportError):
 
 class ClusterError(HardscatterError, RuntimeError):
     """A cluster that cannot be had, or was lost in the middle of the work."""
+
+
+def _one_line(text: str) -> str:
+    """Return a text of printable characters, the middle left out if it is very long."""
+    line = text if text.isprintable() else "".join(letter if letter.isprintable() else " " for letter in text)
+    return line if len(line) <= _LONGEST else f"{line[: _LONGEST // 2]} … {line[-_LONGEST // 2 + 3 :]}"

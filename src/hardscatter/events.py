@@ -10,8 +10,8 @@ A batch of crossings is an `Events`: a jagged record array, one record a crossin
 ``weights``           weights computed or found so far, float32 in [0, 1], aligned with the candidates
 ``weight_errors``     errors of some of these weights, under the same names, float32 in [0, 1], aligned as they are
 ``n_vertices``        reconstructed vertices, the leading one included, as the file or the caller gave it
-``vertices``, ``rho`` what else the reconstruction knows (``vertices.z`` in mm; ``rho`` in GeV)
-``run``, ``lumi``, ``event``, ``process``, ``pileup``   identity and provenance
+``rho``               GeV; of the reconstruction, as are ``vertices`` (``vertices.z`` in mm)
+``run``, ``event``    identity and provenance, with ``lumi``, ``process`` and ``pileup``
 ``truth``             behind the wall: ``hard_fraction`` in [0, 1], aligned with the candidates; ``jets``,
                       ``fat_jets`` (GeV), ``leptons`` (prompt), ``met`` (``pt``, ``phi``)
 ====================  ======================================================================================

@@ -139,6 +139,15 @@ def test_higgs_to_nothing(made):
         assert (np.abs(quarks) <= 5).all()
 
 
+def test_higgs_pair_to_four_b_quarks(made):
+    collisions = made("hh-4b")
+    for i in range(N):
+        bosons, momenta = particles(collisions, i, Role.BOSON)
+        assert bosons.tolist() == [25, 25]
+        assert 300 < invariant_mass(momenta) < 600  # a scalar of 400 GeV and a natural width of 8
+        assert sorted(decays(collisions, i).tolist()) == [5, 5, 5, 5]
+
+
 @pytest.mark.parametrize(
     ("process", "boson", "products", "jet"),
     [

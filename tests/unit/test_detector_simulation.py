@@ -17,6 +17,7 @@ from hardscatter.detector import (
     load_card,
     prepare,
     simulate_crossings,
+    simulate_mixtures,
     simulate_pairs,
 )
 from hardscatter.detector.overlay import MM_PER_PS, draw_interactions
@@ -62,6 +63,20 @@ PILEUP = collisions(
     *[[(211, 1.5, 0.1 * i, 0.2), (-211, 2.0, -0.2 * i, -1.0), (22, 3.0, 0.15 * i, 2.0)] for i in range(1, 21)]
 )
 CARD = load_card("cms-phase2")
+
+
+def test_chosen_pileup_is_what_drawing_all_of_a_library_gives():
+    library = prepare(PILEUP, CARD)
+    drawn = simulate_crossings(HARD, library, Fixed(20, replacement=False), CARD, seed=3, first_event=7)
+    chosen = simulate_mixtures(HARD, [library, library], Poisson(20.0), CARD, seed=3, first_event=7)
+    for name in ("pt", "eta", "vertex"):
+        assert ak.to_list(chosen.candidates[name]) == ak.to_list(drawn.candidates[name])
+    assert chosen.truth.n_interactions.to_list() == [20, 20]
+    assert chosen.pileup.to_list() == [20, 20]
+    alone = simulate_mixtures(HARD, [prepare(PILEUP.select(slice(0)), CARD)] * 2, Poisson(20.0), CARD, seed=3)
+    assert ak.to_list(alone.candidates.pt) == ak.to_list(
+        simulate_crossings(HARD, None, Fixed(0), CARD, 3).candidates.pt
+    )
 
 
 def test_a_crossing_without_pileup_holds_what_the_hard_collision_left():

@@ -17,6 +17,7 @@ NAMES = [
     "ttbar-semileptonic",
     "ttbar-hadronic",
     "vbf-h-invisible",
+    "hh-4b",
     "wjets",
     "znunu-jets",
     "znunu-jets-boosted",

@@ -25,7 +25,7 @@ from hardscatter.pileup.softkiller_zeroing import SoftKillerZeroing
 from helpers import toy_events
 
 ALL = list(registry.methods())
-UNSETTLED = ("supervised", "total", "total:paper", "puppiml", "puma")
+UNSETTLED = ("supervised", "total", "total:paper", "total:student", "puppiml", "puma")
 
 
 def one(pt=5.0, eta=0.1, charge=0, vertex=-1, **more):

@@ -168,5 +168,5 @@ def _opened(path: Path) -> Iterator[np.lib.npyio.NpzFile]:
     except HardscatterError:
         raise
     except _DAMAGE as problem:
-        reason = (str(problem).strip().splitlines() or [type(problem).__name__])[0].rstrip(".")
+        reason = (str(problem).strip().splitlines() or [type(problem).__name__])[0].rstrip(".")[:120]
         raise UnreadableFileError(f"{path} is damaged ({reason}): {REMEDY}.") from None

@@ -11,7 +11,6 @@ import numpy as np
 
 from hardscatter.errors import HardscatterError, InvalidEventsError, UnreadableFileError
 
-
 EXPANSION = 100
 """How many times its size the content of a file may be in memory."""
 HARMLESS = 2**28

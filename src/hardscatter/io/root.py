@@ -91,7 +91,10 @@ class RootTree:
         with damage(self.path, f"branch '{branch}', entries {start} to {stop - 1},"):
             found = self._tree[self._branches[branch]]
             check_expansion(self.path, f"branch '{branch}'", int(found.uncompressed_bytes))
-            return found.array(entry_start=start, entry_stop=stop, library="ak")
+            values = found.array(entry_start=start, entry_stop=stop, library="ak")
+            if len(values) != stop - start:
+                raise ValueError(f"it holds {len(values)} entries of {stop - start}")
+            return values
 
 
 def counts_of(tree: RootTree, branches: Mapping[str, str], start: int, stop: int) -> dict[str, NDArray[np.int64]]:
@@ -108,10 +111,11 @@ def open_root(path: Path) -> Iterator[Any]:
     import uproot  # only where a ROOT file is met: it takes long
 
     _check_length(path)
-    with damage(path, "its list of contents"):
-        file = uproot.open(path, array_cache=None)  # a cache would grow with the file
-    with file:
-        yield file
+    with _classes_of_its_own():
+        with damage(path, "its list of contents"):
+            file = uproot.open(path, array_cache=None)  # a cache would grow with the file
+        with file:
+            yield file
 
 
 def tree_of(path: Path, file: Any, name: str) -> RootTree:
@@ -125,6 +129,23 @@ def tree_of(path: Path, file: Any, name: str) -> RootTree:
         )
     with damage(path, f"tree '{name}'"):
         return RootTree(path, found)
+
+
+@contextmanager
+def _classes_of_its_own() -> Iterator[None]:
+    """Forget in the end which classes a file defined: uproot would read all later files with them, damaged or not."""
+    import uproot
+
+    known = dict(uproot.classes)
+    versions = {name: dict(found.known_versions) for name, found in known.items() if hasattr(found, "known_versions")}
+    try:
+        yield
+    finally:
+        for name in set(uproot.classes) - set(known):
+            uproot.classes.pop(name, None)
+        for name, before in versions.items():
+            if known[name].known_versions != before:
+                known[name].known_versions = before
 
 
 def _check_length(path: Path) -> None:

@@ -304,7 +304,7 @@ def bin_of(values: NDArray[np.float64], edges: Sequence[float]) -> NDArray[np.in
 def sums_by_crossing(
     events: Events, cell: NDArray[np.int64], shape: tuple[int, ...], values: Sequence[NDArray[np.float64]]
 ) -> NDArray[np.float64]:
-    """Return the sums of each of `values` over the candidates, by crossing and cell: (events, values, *shape)."""
+    """Return the sums of each of `values` over the candidates, by crossing and cell: ``(events, values, *shape)``."""
     n_events, n_cells = len(events), math.prod(shape)
     place = np.repeat(np.arange(n_events), np.asarray(events.n_candidates)) * n_cells + cell
     sums = [np.bincount(place, value, n_events * n_cells).reshape(n_events, *shape) for value in values]

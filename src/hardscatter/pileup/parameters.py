@@ -53,7 +53,7 @@ def check_contained(path: Path) -> None:
     except OSError as problem:
         raise UnreadableFileError(f"{path} is no model that can be read ({problem.strerror}): give a file.") from None
     except (ValueError, IndexError, RecursionError):
-        found = "is no model: its bytes are not those of ONNX"
+        found = "is no model that ONNX Runtime can load (its bytes are not those of ONNX)"
     if found is not None:
         raise UnreadableFileError(f"{path} {found}: export the network again (hardscatter export).")
 

@@ -109,7 +109,7 @@ class Student:
                 inputs, start = fill(crossing), offsets[crossing]
                 for row in range(0, len(inputs), _ROWS):
                     some = inputs[row : row + _ROWS]
-                    result[start + row : start + row + len(some)] = network.run(["weights"], {"inputs": some})[0]
+                    result[start + row : start + row + len(some)] = _applied(network, some, self.model)
 
         over_crossings(run, len(offsets) - 1)
         return jagged(result, offsets)
@@ -203,6 +203,18 @@ def _scaled(
             doublings = np.float32(np.float32(value + np.float32(1.0)).view(np.int32) - _ONE) * _PER_DOUBLING
             x = scales[c] * (doublings if logs[c] else value)
             matrix[i, c] = min(x, np.float32(LARGEST))
+
+
+def _applied(network: Any, inputs: NDArray[np.float32], model: str) -> NDArray[np.float32]:
+    """Return what a model makes of inputs, one weight for each row."""
+    try:
+        weights: NDArray[np.float32] = network.run(["weights"], {"inputs": inputs})[0]
+        wrong = "its weights are not one number for each candidate" if weights.shape != (len(inputs),) else ""
+    except Exception as problem:  # what ONNX Runtime raises has no class of its own
+        wrong = str(problem).partition("\n")[0]
+    if wrong:
+        raise UnreadableFileError(f"student {model} fails ({wrong}): train or export it again.")
+    return weights
 
 
 def _found(model: str) -> tuple[Path, int]:

@@ -56,7 +56,7 @@ class Headline:
     """A number with its error, or a few words."""
     unit: str = ""
     comparison: str = ""
-    """What it is to be set against: ``PUPPI (best tune) 21.4 ± 0.3 GeV``; each part after ``; `` gets its line."""
+    """What it is to be set against: ``PUPPI (best tune) 21.4 ± 0.3 GeV``; each part after a semicolon gets its line."""
     sample: str = ""
     """In words, with its size."""
     study: str = ""

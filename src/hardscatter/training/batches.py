@@ -54,7 +54,7 @@ class Batch:
     crossings: Cloud
     alone: Cloud
     hard_fraction: Tensor
-    """(N,), truth: read by the supervised comparators alone."""
+    """(N,), the truth, read by the supervised comparators alone."""
     masked: Tensor
     """(N,), bool: charged candidates that the network sees as neutral ones (`hardscatter.training.masking`)."""
     leading: Tensor

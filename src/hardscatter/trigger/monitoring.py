@@ -6,9 +6,10 @@ crossing, h_c those in cell c (a region and a bin of the weight) and f_c the sha
     z_c = Σ (h_c − f_c n) / √(N v_c),    T_region = Σ_bins z_c² / bins,
 
 summed over the N crossings of a window; v_c is the variance of h_c − f_c n in the reference. Shares take the
-luminosity out. Two numbers are watched: the largest T of all regions, which a local fault moves and which says where,
-and their mean, which a global one moves. Their thresholds are quantiles in windows of other good crossings, so that
-the rate of false alarms is what was asked for.
+luminosity out. Two numbers are watched: the largest T of all regions, each in units of what it rarely exceeds in the
+reference (weights are no Poisson numbers: some regions fluctuate far more), which a local fault moves and which says
+where; and the mean T, which a global one moves. Their thresholds are quantiles in windows of other good crossings, so
+that the rate of false alarms is what was asked for.
 """
 
 from __future__ import annotations
@@ -85,7 +86,7 @@ class Verdict(NamedTuple):
     """What the monitor says of a window of crossings."""
 
     local: float
-    """Largest T of a region, about 1 when all is well."""
+    """Largest T of a region in units of its 99 % quantile, about 1 when all is well."""
     overall: float
     """Mean T of all regions."""
     region: int
@@ -130,6 +131,10 @@ class WeightMonitor:
         self._variance = np.var(reference - self._share * held[:, np.newaxis, np.newaxis], axis=0)
         # A cell that the window hardly ever fills has no normal fluctuations: it is not looked at.
         self._used = (self._share * held.mean() * window >= _LEAST_EXPECTED) & (self._variance > 0)
+        self._watched = self._used.any(axis=1)
+        known = [self._t(part) for part in windows(reference, min(window, len(reference)), _N_WINDOWS, seed)]
+        # A region whose T is always 0 is never the largest.
+        self._rare = np.where(self._watched, np.maximum(np.quantile(known, _RARE, axis=0), 1e-9), np.inf)
         drawn = np.array([self._numbers(part)[:2] for part in windows(calibration, window, _N_WINDOWS, seed)])
         self.thresholds: Floats = np.quantile(drawn, 1.0 - false_alarms / 2, axis=0)
         """Of the largest and the mean T."""
@@ -150,15 +155,21 @@ class WeightMonitor:
         local, overall, region = self._numbers(counts)
         return Verdict(local, overall, region, bool(local > self.thresholds[0] or overall > self.thresholds[1]))
 
-    def _numbers(self, counts: Counts) -> tuple[float, float, int]:
+    def _t(self, counts: Counts) -> Floats:
+        """Return T of each region."""
         held = counts.sum(axis=0, dtype=np.float64)
         excess = (held - self._share * held.sum()) ** 2
         z2 = np.divide(excess, len(counts) * self._variance, out=np.zeros_like(excess), where=self._used)
-        t = z2.sum(axis=1) / np.maximum(self._used.sum(axis=1), 1)
-        watched = self._used.any(axis=1)
-        return float(t.max()), float(t[watched].mean()) if watched.any() else 0.0, int(t.argmax())
+        return np.asarray(z2.sum(axis=1) / np.maximum(self._used.sum(axis=1), 1))
+
+    def _numbers(self, counts: Counts) -> tuple[float, float, int]:
+        t = self._t(counts)
+        relative = t / self._rare
+        overall = float(t[self._watched].mean()) if self._watched.any() else 0.0
+        return float(relative.max()), overall, int(relative.argmax())
 
 
+_RARE = 0.99
 _LEAST_EXPECTED = 5.0
 _N_WINDOWS = 2000
 
