@@ -6,7 +6,7 @@ READY := .venv/.ready
 export OMP_NUM_THREADS := 1
 export MPLBACKEND := agg
 
-.PHONY: demo case test check bench gate lint clean
+.PHONY: demo case test check nightly docs bench gate lint clean
 
 # From protons to the page: the first time with its own libraries of collisions, kept in demo_output/libraries.
 demo: export HARDSCATTER_CACHE := demo_output/libraries
@@ -28,6 +28,18 @@ test: $(READY) lint
 check: $(READY)
 	$(BIN)/python -m pytest -m slow
 
+# The site, warnings as errors; its notebooks draw from collisions of their own, made once.
+docs: export HARDSCATTER_CACHE := $(CURDIR)/build/collisions
+docs: $(READY)
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet -d build/doctrees docs build/site
+	@echo "The site: build/site/index.html"
+
+# Hostile files for every reader, others each night (the same again with NIGHT=20260731), and the soak: some two hours.
+NIGHT ?= $(shell date +%Y%m%d)
+nightly: $(READY)
+	PYTHONPATH=tests $(BIN)/python -m fuzz --files 100000 --seed $(NIGHT)
+	$(BIN)/python tools/soak.py --crossings 100000
+
 # Each job beside a peer, and how time and memory grow: benchmarks/README.md. Some ten minutes; nothing else should run.
 bench: $(READY)
 	$(BIN)/python -m benchmarks
@@ -44,12 +56,12 @@ lint: $(READY)
 	$(BIN)/lint-imports
 
 clean:
-	rm -rf .venv demo_output .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv build docs/reference/rooms demo_output .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
 # torch==2.13.0 in this spelling is a CPU build where one is offered; asked for alone so that no resolver replaces it.
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet torch==2.13.0
-	$(BIN)/python -m pip install --quiet --prefer-binary -c constraints.txt -e '.[train,cluster,report,formats,trigger,dev]'
+	$(BIN)/python -m pip install --quiet --prefer-binary -c constraints.txt -e '.[train,cluster,report,formats,trigger,docs,dev]'
 	@touch $@
