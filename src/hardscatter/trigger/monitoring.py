@@ -1,20 +1,21 @@
 """Data quality from the weights: an alarm when their distribution leaves that of good runs.
 
 Weights of neutral candidates are counted by region of the calorimeter and by value. With n the candidates of a
-crossing, h_c those in cell c (a region and a bin of the weight) and f_c the share of the cell in the reference,
+crossing, h_c those in cell c (a region, and a bin of the weight or any above it), f_c the cell's share in the reference
+and v_c the variance of h_c − f_c n there,
 
-    z_c = Σ (h_c − f_c n) / √(N v_c),    T_region = Σ_bins z_c² / bins,
+    r_c = clip((h_c − f_c n) / √v_c, −3, 3),    z_c = Σ (r_c − ⟨r_c⟩) / (σ(r_c) √N),    T_region = Σ_bins z_c² / bins,
 
-summed over the N crossings of a window; v_c is the variance of h_c − f_c n in the reference. Shares take the
-luminosity out. Two numbers are watched: the largest T of all regions, each in units of what it rarely exceeds in the
-reference (weights are no Poisson numbers: some regions fluctuate far more), which a local fault moves and which says
-where; and the mean T, which a global one moves. Their thresholds are quantiles in windows of other good crossings, so
-that the rate of false alarms is what was asked for.
+summed over the N crossings of a window; mean and σ of r_c are those of the reference. Shares take the luminosity out;
+the clip sees to it that a fault, which is in every crossing, outweighs one wild crossing. Two numbers are watched: the
+largest T of all regions, which a local fault moves and which says where, and that of all regions added up, which a
+global one moves. Their thresholds are quantiles in windows of other good crossings, so that the rate of false alarms
+is what was asked for.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import awkward as ak
 import numpy as np
@@ -86,9 +87,9 @@ class Verdict(NamedTuple):
     """What the monitor says of a window of crossings."""
 
     local: float
-    """Largest T of a region in units of its 99 % quantile, about 1 when all is well."""
+    """Largest T of a region."""
     overall: float
-    """Mean T of all regions."""
+    """T of all regions added up, about 1 when all is well."""
     region: int
     """That of the largest T."""
     alarm: bool
@@ -123,21 +124,21 @@ class WeightMonitor:
             )
         if not 0 < false_alarms < 1:
             raise SettingsError(f"a share of false alarms of {false_alarms} makes no sense: give one between 0 and 1.")
-        self.window = window
+        self.window, self._shape = window, reference.shape[1:]
         held = reference.sum(axis=(1, 2), dtype=np.float64)
         if not held.sum() > 0:
             raise SettingsError("the reference holds no neutral candidates: give good crossings.")
-        self._share = reference.sum(axis=0) / held.sum()
-        self._variance = np.var(reference - self._share * held[:, np.newaxis, np.newaxis], axis=0)
-        # A cell that the window hardly ever fills has no normal fluctuations: it is not looked at.
-        self._used = (self._share * held.mean() * window >= _LEAST_EXPECTED) & (self._variance > 0)
-        self._watched = self._used.any(axis=1)
-        known = [self._t(part) for part in windows(reference, min(window, len(reference)), _N_WINDOWS, seed)]
-        # A region whose T is always 0 is never the largest.
-        self._rare = np.where(self._watched, np.maximum(np.quantile(known, _RARE, axis=0), 1e-9), np.inf)
-        drawn = np.array([self._numbers(part)[:2] for part in windows(calibration, window, _N_WINDOWS, seed)])
+        above = _cells(reference)
+        self._share = above.sum(axis=0) / held.sum()
+        variance = np.var(above - self._share * held[:, np.newaxis, np.newaxis], axis=0)
+        # A cell that is hardly ever filled has no normal fluctuations: it is not looked at.
+        self._used = (self._share * held.mean() >= _LEAST_EXPECTED) & (variance > 0)
+        self._spread = np.sqrt(np.where(self._used, variance, 1.0))
+        clipped = self._clipped(reference)
+        self._mean, self._sigma = clipped.mean(axis=0), np.maximum(clipped.std(axis=0), _LEAST_SIGMA)
+        drawn = [self._numbers(part)[:2] for part in windows(self._clipped(calibration), window, _N_WINDOWS, seed)]
         self.thresholds: Floats = np.quantile(drawn, 1.0 - false_alarms / 2, axis=0)
-        """Of the largest and the mean T."""
+        """Of the largest T and of that of all regions together."""
 
     def verdict(self, counts: Counts) -> Verdict:
         """Judge a window of crossings.
@@ -147,34 +148,42 @@ class WeightMonitor:
         InvalidEventsError
             If it does not hold as many crossings as the monitor was made for, or their regions differ.
         """
-        if counts.shape != (self.window, *self._share.shape):
+        if counts.shape != (self.window, *self._shape):
             raise InvalidEventsError(
-                f"the monitor judges counts of shape {(self.window, *self._share.shape)}, not {counts.shape}: give it "
-                "as many crossings, counted in the same regions, as it was made for."
+                f"the monitor judges counts of shape {(self.window, *self._shape)}, not {counts.shape}: give it as "
+                "many crossings, counted in the same regions, as it was made for."
             )
-        local, overall, region = self._numbers(counts)
+        local, overall, region = self._numbers(self._clipped(counts))
         return Verdict(local, overall, region, bool(local > self.thresholds[0] or overall > self.thresholds[1]))
 
-    def _t(self, counts: Counts) -> Floats:
-        """Return T of each region."""
-        held = counts.sum(axis=0, dtype=np.float64)
-        excess = (held - self._share * held.sum()) ** 2
-        z2 = np.divide(excess, len(counts) * self._variance, out=np.zeros_like(excess), where=self._used)
-        return np.asarray(z2.sum(axis=1) / np.maximum(self._used.sum(axis=1), 1))
+    def _clipped(self, counts: Counts) -> Floats:
+        """Return r of each crossing and cell."""
+        held = counts.sum(axis=(1, 2), dtype=np.float64)[:, np.newaxis, np.newaxis]
+        return np.asarray(np.clip((_cells(counts) - self._share * held) / self._spread, -_CLIP, _CLIP))
 
-    def _numbers(self, counts: Counts) -> tuple[float, float, int]:
-        t = self._t(counts)
-        relative = t / self._rare
-        overall = float(t[self._watched].mean()) if self._watched.any() else 0.0
-        return float(relative.max()), overall, int(relative.argmax())
+    def _numbers(self, clipped: Floats) -> tuple[float, float, int]:
+        z = (clipped - self._mean).sum(axis=0) / (self._sigma * np.sqrt(len(clipped)))
+        t = np.where(self._used, z**2, 0.0).sum(axis=1) / np.maximum(self._used.sum(axis=1), 1)
+        return float(t[:-1].max()), float(t[-1]), int(t[:-1].argmax())
 
 
-_RARE = 0.99
-_LEAST_EXPECTED = 5.0
+def _cells(counts: Counts) -> Counts:
+    """Return counts with one more region, which is all of them, and in each bin of the weight those above it too.
+
+    The first bin then holds all candidates, whatever their weight: weights of pileup move together from crossing to
+    crossing, over the edge of a bin and back.
+    """
+    regions = np.concatenate([counts, counts.sum(axis=1, keepdims=True)], axis=1)
+    return np.cumsum(regions[..., ::-1], axis=-1)[..., ::-1]
+
+
+_CLIP = 3.0
+_LEAST_SIGMA = 1e-3
+_LEAST_EXPECTED = 1.0
 _N_WINDOWS = 2000
 
 
-def windows(counts: Counts, window: int, n: int, seed: int) -> list[Counts]:
+def windows(counts: NDArray[Any], window: int, n: int, seed: int) -> list[NDArray[Any]]:
     """Return `n` windows of different crossings each, drawn at random; two windows may have crossings in common."""
     generator = np.random.default_rng(seed)
     return [counts[generator.choice(len(counts), window, replace=False)] for _ in range(n)]
