@@ -15,8 +15,8 @@ def _escape():
     raise RuntimeError("escaped")
 
 
-def _talk():
-    raise HardscatterError("one\ntwo.")
+def _stammer():
+    raise HardscatterError("no whole sentence")
 
 
 def _warn():
@@ -43,7 +43,7 @@ def _refuse():
     raise HardscatterError("this is no file of ours: give another.")
 
 
-FAULTS = {"escaped": _escape, "lines": _talk, "warned": _warn, "memory": _grow, "crash": _crash, "hang": _hang,
+FAULTS = {"escaped": _escape, "ragged": _stammer, "warned": _warn, "memory": _grow, "crash": _crash, "hang": _hang,
           "unsound": _lie, "refused": _refuse, "read": lambda: None}  # fmt: skip
 
 

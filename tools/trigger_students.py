@@ -102,17 +102,19 @@ def of_network(network: torch.nn.Module, settings: Distillation) -> Callable[[np
 
 def losses(settings: Distillation, lessons: Lessons, measure: Measure) -> dict[str, Any]:
     """Return what each loss reaches, all else equal."""
+    settings = replace(settings, steps=8000, candidates=2048, whole_steps=0, missing_momentum=0.0)
     tried = {
         "Σ pt |w − t|": replace(settings, loss="absolute"),
         "Σ pt (w − t)²": settings,
-        "the same, then cells": replace(settings, whole_steps=400),
-        "the same, then cells and missing momentum": replace(settings, whole_steps=400, missing_momentum=30.0),
+        "the same, then cells": replace(settings, whole_steps=500),
+        "the same, then cells and missing momentum": replace(settings, whole_steps=500, missing_momentum=5.0),
     }
     return {name: taught(one, lessons, measure) for name, one in tried.items()}
 
 
 def frontier(settings: Distillation, lessons: Lessons, measure: Measure) -> dict[str, Any]:
-    """Return what students of several sizes reach, and what today's inputs allow."""
+    """Return what students of several sizes reach, and what today's inputs allow, after the first part of teaching."""
+    settings = replace(settings, steps=8000, candidates=2048, whole_steps=0)
     tried = {f"{'-'.join(map(str, hidden))}": replace(settings, hidden=hidden) for hidden in HIDDEN}
     today = {
         f"today {hidden[0]}-{hidden[1]}": replace(settings, inputs="today", hidden=hidden) for hidden in HIDDEN[1::2]

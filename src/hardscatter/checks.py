@@ -112,7 +112,10 @@ def _truth_field(name: str, value: Any, counts: NDArray[Any]) -> ak.Array:
     if name == "hard_fraction":
         return checked_fraction("truth.hard_fraction", value, counts, dtype=None)
     if isinstance(value, Mapping):  # {"pt": …, "phi": …} of each event or of each jet
-        value = ak.zip({key: ak.Array(column) for key, column in value.items()})
+        try:
+            value = ak.zip({key: ak.Array(column) for key, column in value.items()})
+        except (TypeError, ValueError, RuntimeError):
+            raise InvalidEventsError(f"truth.{name} is no record of columns of one length: give those.") from None
     column = checked_event_column(f"truth.{name}", value, len(counts))
     wanted = ("pt", "phi") if name == "met" else _TRUTH_RECORDS.get(name, ())
     missing = [field for field in wanted if field not in column.fields]

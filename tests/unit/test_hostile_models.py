@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import zipfile
 from pathlib import Path
@@ -276,6 +277,27 @@ def test_a_root_file_defines_classes_for_itself_alone(tmp_path):
     assert uproot.classes["TBranch"].known_versions == before
     assert "Evil" not in uproot.classes
     assert len(hs.read(path)) == 2
+
+
+@pytest.mark.parametrize(
+    "name", ["events.root", "a.onnx", "manifest.jsonl", "library.json", "chunk-000000.npz", "a.json"]
+)
+def test_a_pipe_is_not_waited_for(name, tmp_path):
+    from hardscatter.generate import Library
+    from hardscatter.generate.files import load
+    from hardscatter.production import verify
+    from hardscatter.trigger.integer import read_model
+
+    read = {
+        "a.onnx": lambda path: hs.mitigate(toy_events(1, 9), str(path)),
+        "manifest.jsonl": lambda path: verify(path.parent),
+        "library.json": lambda path: Library.open(path.parent),
+        "chunk-000000.npz": load,
+        "a.json": read_model,
+    }
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(UnreadableFileError, match=r"is a pipe|no model"):
+        read.get(name, hs.read)(tmp_path / name)
 
 
 def test_names_that_would_break_or_colour_the_line(tmp_path, run):

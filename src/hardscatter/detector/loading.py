@@ -62,7 +62,9 @@ def _read(path: Path, chain: int) -> dict[str, Any]:
     """Read a card and what it is based on, merged."""
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
+    except RecursionError:
+        raise SettingsError(f"{path} is nested too deeply to be a card: correct it.") from None
+    except ValueError as problem:  # no TOML, no text, or a number of thousands of digits
         raise SettingsError(f"{path} is not a TOML file ({problem}): correct that place.") from None
     except OSError as problem:
         raise SettingsError(f"{path} cannot be read ({problem.strerror}): check its permissions.") from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import os
+import re
 import zlib
 from collections.abc import Iterator
 from itertools import islice
@@ -87,22 +88,53 @@ def iterate_hepmc(path: str | os.PathLike[str], step: int = 1000) -> Iterator[Co
         )
 
 
+_NUMBER = rb" +[-+]?(?:\d+\.?\d*(?:[eE][-+]?\d+)?|nan|inf)"
+_ODD_LINE = re.compile(
+    rb"^(?:P(?!(?:" + _NUMBER + rb"){9,} *\r?$)|[EV](?!(?:" + _NUMBER + rb"| +@| +\[[-\d,]*\])+ *\r?$))", re.MULTILINE
+)
+"""A particle, collision or vertex that is not made of numbers: pyhepmc may crash on it."""
+
+
 class _Source:
-    """A file for pyhepmc to read, which says at the end whether it was complete; pyhepmc itself does not tell."""
+    """A file for pyhepmc to read, which says at the end whether it was complete; pyhepmc itself does not tell.
+
+    It ends before the first line that pyhepmc should not see.
+    """
 
     def __init__(self, file: Any) -> None:
         self._file = file
-        self._tail = b""
-        self.seek, self.seekable = file.seek, file.seekable
+        self._tail = self._ready = self._part = b""
+        self._ended = False
+        self.seekable = file.seekable
 
     def read(self, size: int = -1) -> bytes:
         """Return the next bytes; none any more where the file is broken, so that its end mark will be missing."""
+        while not self._ready and not self._ended:
+            self._fill(max(size, 2**16))
+        end = len(self._ready) if size < 0 else size
+        data, self._ready = self._ready[:end], self._ready[end:]
+        self._tail = (self._tail + data)[-100:]
+        return data
+
+    def seek(self, place: int) -> int:
+        """Begin anew at a place."""
+        self._tail = self._ready = self._part = b""
+        self._ended = False
+        return int(self._file.seek(place))
+
+    def _fill(self, size: int) -> None:
+        """Read on, whole lines only."""
         try:
             data: bytes = self._file.read(size)
         except (EOFError, OSError, zlib.error):
-            return b""
-        self._tail = (self._tail + data)[-100:]
-        return data
+            data = b""
+        text = self._part + data
+        end = text.rfind(b"\n") + 1 if data else len(text)
+        self._ready, self._part = text[:end], text[end:]
+        odd = _ODD_LINE.search(self._ready)
+        if odd:
+            self._ready = self._ready[: odd.start()]
+        self._ended = not data or odd is not None
 
     def readinto1(self, buffer: memoryview) -> int:
         """Fill a buffer with the next bytes."""

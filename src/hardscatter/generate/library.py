@@ -23,6 +23,7 @@ from hardscatter.generate.collisions import Collisions
 from hardscatter.generate.extraction import PILEUP_ETA
 from hardscatter.generate.files import aside, load
 from hardscatter.generate.generation import Generation
+from hardscatter.io.faults import check_stored
 
 FORMAT = 1
 """Goes up when the content of a library changes for the same generation."""
@@ -164,6 +165,7 @@ def read_description(folder: Path) -> dict[str, Any]:
         If it is missing or damaged.
     """
     path = folder / DESCRIPTION
+    check_stored(path)
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

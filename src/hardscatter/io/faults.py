@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -68,6 +69,16 @@ def bad_events(path: Path, start: int, stop: int) -> Iterator[None]:
         ) from problem
 
 
+def check_stored(path: Path) -> None:
+    """Refuse a pipe or a device before it is opened, which alone would wait for whoever writes into it."""
+    try:
+        kind = path.stat().st_mode
+    except (OSError, ValueError):  # whoever opens it says what is wrong
+        return
+    if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):
+        raise UnreadableFileError(f"{path} is a pipe or a device, no file: store what comes out of it in a file.")
+
+
 def check_expansion(path: Path, what: str, declared: int) -> None:
     """Refuse a trap: what grows far beyond the size of its file when it is decompressed.
 
@@ -92,6 +103,7 @@ def check_expansion(path: Path, what: str, declared: int) -> None:
 
 def check_archive(path: Path, what: str) -> None:
     """Refuse a zip archive, as `check_expansion` does, whose members grow far beyond its size; other files pass."""
+    check_stored(path)
     with damage(path, what):
         if not zipfile.is_zipfile(path):
             return

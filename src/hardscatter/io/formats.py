@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +14,7 @@ from hardscatter.errors import SettingsError, UnreadableFileError
 from hardscatter.events import Events
 from hardscatter.io import delphes, hdf5, nanoaod, pfnano
 from hardscatter.io.delphes_packed import PackedDelphesFile
-from hardscatter.io.faults import damage
+from hardscatter.io.faults import check_stored, damage
 from hardscatter.io.friend import WithFriend, has_friend
 from hardscatter.io.metadata import KEY
 from hardscatter.io.padded import PaddedFile
@@ -282,9 +281,8 @@ def _root_source(path: Path, file: Any, particle_flow: str | None, resolution: T
 
 def _magic(path: Path) -> bytes:
     """Return the first bytes of the file."""
+    check_stored(path)
     try:
-        if "\0" in str(path) or not _is_stored(path):
-            raise UnreadableFileError(f"{str(path)!r} is no file but a pipe or a device, or no name: give a file.")
         with path.open("rb") as stream:
             magic = stream.read(8)
     except FileNotFoundError:
@@ -293,15 +291,11 @@ def _magic(path: Path) -> bytes:
         raise UnreadableFileError(f"{path} is a folder: give the files in it one by one.") from None
     except OSError as problem:
         raise UnreadableFileError(f"{path} cannot be opened ({problem.strerror}): check its permissions.") from None
+    except ValueError:  # a zero byte
+        raise UnreadableFileError(f"{str(path)!r} is no name of a file: check it.") from None
     if not magic:
         raise UnreadableFileError(f"{path} is empty (0 bytes): copy or make the file again.")
     return magic
-
-
-def _is_stored(path: Path) -> bool:
-    """Tell whether a path is a file or a folder; merely to open a pipe would wait for whoever writes into it."""
-    kind = path.stat().st_mode
-    return stat.S_ISREG(kind) or stat.S_ISDIR(kind)
 
 
 def _range(entries: Entries, n_events: int) -> tuple[int, int]:

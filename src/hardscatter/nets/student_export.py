@@ -21,7 +21,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from hardscatter.errors import SettingsError
 from hardscatter.nets.student import StudentNetwork
-from hardscatter.pileup.student import Input
+from hardscatter.pileup.student import KIND, Input
 from hardscatter.trigger import Format, IntegerModel
 
 TOLERANCE = 1e-5
@@ -123,7 +123,7 @@ class _Graph:
 
 
 def _about(inputs: Sequence[Input]) -> dict[str, str]:
-    return {"kind": "student", "inputs": json.dumps([dataclasses.asdict(column) for column in inputs])}
+    return {"kind": KIND, "inputs": json.dumps([dataclasses.asdict(column) for column in inputs])}
 
 
 def _run(model: onnx.ModelProto, inputs: NDArray[np.float32]) -> NDArray[np.float32]:

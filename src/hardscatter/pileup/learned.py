@@ -192,7 +192,8 @@ class Network:
         """The same network for our own kernels, if it is of their kind and gives the same weights."""
         card = self.card
         try:
-            ours = attention(card.settings, len(card.schema), read_parameters(card.path))
+            with np.errstate(all="ignore"):  # parameters of any bits, until the trial below
+                ours = attention(card.settings, len(card.schema), read_parameters(card.path))
         except (OSError, ValueError):  # it is gone, or written in a way that ONNX Runtime reads and we do not
             return None
         if ours is None:
@@ -269,7 +270,10 @@ def load(model: str) -> Network:
 def _path(model: str) -> Path:
     """Return where a model lies."""
     if model.endswith(MODEL_SUFFIX):
-        path = Path(model).expanduser().resolve()
+        try:
+            path = Path(model).expanduser().resolve()
+        except (OSError, ValueError, RuntimeError):  # a link to itself, a zero byte, nobody's home
+            raise UnreadableFileError(f"{model!r} is no name of a model: check it.") from None
         if not path.is_file():
             raise UnreadableFileError(f"there is no model {path}: give the path of an .onnx file.")
         return path
@@ -311,7 +315,8 @@ def _one_sentence(what: str, remedy: str) -> Iterator[None]:
 
 def _card(path: Path, session: Any) -> ModelCard:
     """Return the card of a model after checking that it is whole and fits the graph."""
-    about = session.get_modelmeta().custom_metadata_map
+    with _one_sentence(f"model {path} has unreadable metadata", _REMEDY):
+        about = session.get_modelmeta().custom_metadata_map
     missing = [key for key in ("schema", "schema_hash", "settings") if key not in about]
     if missing:
         raise UnreadableFileError(f"model {path} does not say its {missing[0]}: {_REMEDY}.")

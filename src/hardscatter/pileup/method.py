@@ -148,7 +148,10 @@ def get_method(method: str | Method) -> Method:
         return method
     if method.endswith(MODEL_SUFFIX):
         from hardscatter.pileup.learned import Learned, describe  # only who wants a network loads ONNX Runtime
+        from hardscatter.pileup.student import Student, is_student
 
+        if is_student(method):
+            return Student(method)
         describe(method)  # a file that cannot be used is found before any work
         return Learned(method)
     catalogue = _OURS if method in _OURS else methods()  # what is installed is looked through only if it must be

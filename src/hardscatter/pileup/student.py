@@ -33,6 +33,8 @@ from hardscatter.pileup.towers import NAMES, tower_sums
 from hardscatter.threads import over_crossings
 
 MODELS = Path(__file__).parent / "models"
+KIND = "student"
+"""What the file of a student says it is."""
 LARGEST = 2.0
 """What an input is at most: one bit in front of the point holds all that is below."""
 
@@ -225,9 +227,32 @@ def _found(model: str) -> tuple[Path, int]:
     return path, path.stat().st_mtime_ns
 
 
+def is_student(path: str) -> bool:
+    """Tell whether a file is an ONNX model that says it is a student; its inputs are not looked at."""
+    try:
+        return bool(_session(*_found(path)).get_modelmeta().custom_metadata_map.get("kind") == KIND)
+    except UnreadableFileError:
+        return False
+
+
+def _load(path: Path, changed: int) -> Any:
+    """Load a model, and make sure that it is a student of these inputs."""
+    session = _session(path, changed)
+    about = session.get_modelmeta().custom_metadata_map
+    if about.get("kind") != KIND:
+        raise UnreadableFileError(f"{path} is no student: train or export it again.")
+    try:
+        names = [column["name"] for column in json.loads(about["inputs"])]
+    except (KeyError, TypeError, ValueError):
+        raise UnreadableFileError(f"{path} does not say its inputs: train or export it again.") from None
+    if names != [column.name for column in INPUTS]:
+        raise UnreadableFileError(f"{path} takes other inputs than this version makes: train or export it again.")
+    return session
+
+
 @lru_cache(maxsize=16)
-def _load(path: Path, _changed: int) -> Any:
-    """Load a model once a process, and make sure that it is a student of these inputs."""
+def _session(path: Path, _changed: int) -> Any:
+    """Load a model once a process."""
     check_contained(path)
     onnxruntime.disable_telemetry_events()
     options = onnxruntime.SessionOptions()
@@ -235,10 +260,8 @@ def _load(path: Path, _changed: int) -> Any:
     options.log_severity_level = 3
     try:
         session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        names = [column["name"] for column in json.loads(session.get_modelmeta().custom_metadata_map["inputs"])]
+        _ = session.get_modelmeta().custom_metadata_map  # fails where its texts are none
+        return session
     except Exception as problem:  # what ONNX Runtime raises has no class of its own
         reason = str(problem).partition("\n")[0]
         raise UnreadableFileError(f"{path} is no student ({reason}): train or export it again.") from None
-    if names != [column.name for column in INPUTS]:
-        raise UnreadableFileError(f"{path} takes other inputs than this version makes: train or export it again.")
-    return session

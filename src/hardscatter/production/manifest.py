@@ -24,6 +24,7 @@ from typing import IO, Any
 
 from hardscatter import __version__
 from hardscatter.errors import SettingsError, UnreadableFileError, UnwritableFileError
+from hardscatter.io.faults import check_stored
 
 try:
     import fcntl
@@ -125,6 +126,7 @@ def read_manifest(folder: Path) -> Manifest:
         If there is none, or it is damaged.
     """
     path = folder / NAME
+    check_stored(path)
     try:
         text = path.read_bytes()
     except OSError as problem:

@@ -395,6 +395,8 @@ def load_configuration(given: str | Path, changes: Sequence[str] = ()) -> Traini
         ) from problem
     except yaml.YAMLError as problem:
         raise SettingsError(f"{given} is not YAML: {' '.join(str(problem).split())}.") from problem
+    except RecursionError:
+        raise SettingsError(f"{given} is nested too deeply to be settings: correct it.") from None
     if not isinstance(document, dict):
         raise SettingsError(f"{given} holds no settings: write 'name:' and 'objective:' at least.")
     for change in changes:

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
 from hardscatter.errors import UnreadableFileError
+from hardscatter.io.faults import check_stored
 from hardscatter.trigger.fixed import WIDEST, Format, quantise, requantise, to_real
 
 _KIND = "hardscatter integer model"
@@ -180,6 +181,7 @@ def read_model(path: Path) -> IntegerModel:
     UnreadableFileError
         If there is no such file, or its content is no integer model.
     """
+    check_stored(path)
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         if content["kind"] != _KIND or content["version"] != _VERSION:
