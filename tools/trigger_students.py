@@ -333,7 +333,9 @@ def table(rows: Mapping[str, Any]) -> list[str]:
              "|---|" + "---:|" * (len(HEADS) + 2 * sized)]  # fmt: skip
     for name, n in rows.items():
         sizes = [str(n.get(key, "–")) for key in ("parameters", "multiplications")] if sized else []
-        lines.append(f"| {name} | " + " | ".join([*sizes, *(cell(n[q].get(s)) for q, s in CELLS)]) + " |")
+        lines.append(
+            f"| {name.replace('|', '∣')} | " + " | ".join([*sizes, *(cell(n[q].get(s)) for q, s in CELLS)]) + " |"
+        )
     return lines
 
 
@@ -370,10 +372,14 @@ def draw_frontier(found: Mapping[str, Any]) -> Figure:
             )
         for name in ("puppi-linear", "puppi:cms-phase2", "puppi:best", "total", "perfect"):
             value, error = found[name][quantity][statistic]
-            panel.axhline(value, color=colour(name), ls=LINES.get(name, ":"), label=label(name))
+            panel.axhline(
+                value, color=colour(name), ls=LINES.get(name.removesuffix(":cms-phase2"), ":"), label=label(name)
+            )
             panel.axhspan(value - error, value + error, color=colour(name), alpha=0.1, lw=0)
         panel.set(xscale="log", xlabel="multiplications a candidate", ylabel=words)
-    panels[0].legend(fontsize=11, loc="best")
+    panels[1].set_ylim(bottom=0.0)
+    panels[0].set_ylim(bottom=0.0)
+    panels[1].legend(fontsize=10, loc="lower center", ncols=2)
     simulation_label(panels[0], "tuning sample, 200 crossings, pileup 140")
     return figure
 
@@ -392,8 +398,8 @@ def draw_bits(found: Mapping[str, Any]) -> Figure:
             panel.axhline(found["float"][quantity][key][0], color=shade, ls="--", label=f"{text}, float")
         panel.axhline(0, color="black", lw=0.8)
         panel.set(xlabel=words)
-    panels[0].set(ylabel="gap closed, less the teacher's")
-    panels[0].legend(fontsize=12)
+    panels[0].set(ylabel="gap closed, less the teacher's", ylim=(-0.8, 0.2))
+    panels[0].legend(fontsize=12, loc="lower right")
     simulation_label(panels[0], "tuning sample, 200 crossings, pileup 140")
     return figure
 
