@@ -340,6 +340,18 @@ def test_a_manifest_that_climbs_out_of_its_folder(part, tmp_path):
             use(folder)
 
 
+@pytest.mark.parametrize("file", ["/etc/passwd", "../beside/other.parquet", "a.parquet\0"])
+def test_a_manifest_whose_partners_are_other_files(file, tmp_path):
+    from hardscatter.production import verify
+    from hardscatter.production.manifest import header
+
+    line = {"part": "a.parquet", "input": "a", "first": 0, "last": 1, "events": 1, "bytes": 4, "sha256": "0" * 64}
+    lines = [header("simulate", {}), {**line, "with": [{"file": file, "bytes": 4, "sha256": "0" * 64}]}]
+    (tmp_path / "manifest.jsonl").write_text("".join(json.dumps(one) + "\n" for one in lines))
+    with pytest.raises(HardscatterError, match="is damaged"):
+        verify(tmp_path)
+
+
 def test_a_list_of_files_that_names_itself(tmp_path):
     from hardscatter.production import files_of
 

@@ -180,16 +180,22 @@ _INPUT = {"events": int, "identity": str, "problem": str}
 
 
 def _check_line(line: dict[str, Any]) -> None:
-    """Raise what `_read` catches if a line is none of ours; a part must lie in the folder, not somewhere above it."""
+    """Raise what `_read` catches if a line is none of ours.
+
+    A part must lie in the folder, not somewhere above it. Files with the same entries bear its name in a folder beside.
+    """
     if "part" not in line:
         _check_kinds(line, {"input": str})
         _check_kinds(line, _INPUT, optional=True)
         return
-    _check_kinds(line, _PART)
-    for name, about in ((line["part"], line), *((more["file"], more) for more in line.get("with", []))):
-        _check_kinds(about, _FILE)
-        if name in ("", ".", "..") or Path(name).name != name or "\0" in name:
-            raise ValueError(f"{name} is no plain name")
+    _check_kinds(line, {**_PART, **_FILE})
+    name = line["part"]
+    if name in ("", ".", "..") or Path(name).name != name or "\0" in name:
+        raise ValueError(f"{name} is no plain name")
+    for more in line.get("with", []):
+        _check_kinds(more, _FILE)
+        if Path(more["file"]).is_absolute() or Path(more["file"]).name != name:
+            raise ValueError(f"{more['file']} does not bear the name of its part")
 
 
 def _check_kinds(line: dict[str, Any], kinds: Mapping[str, type], optional: bool = False) -> None:
