@@ -221,8 +221,13 @@ def table(methods: list[str], columns: list[str], rows: list[list[Any]]) -> list
     """Return a table of estimates in Markdown."""
     lines = ["| | " + " | ".join(columns) + " |", "|---|" + "---:|" * len(columns)]
     for method, row in zip(methods, rows, strict=True):
-        lines.append(f"| {label(method)} | " + " | ".join(with_error(estimate) for estimate in row) + " |")
+        lines.append(f"| {label(method)} | " + " | ".join(map(cell, row, columns)) + " |")
     return lines
+
+
+def cell(estimate: Any, column: str) -> str:
+    """Return an estimate with its error; at any rate at all there may be more signal than PUPPI leaves."""
+    return "–" if column.startswith("kHz") and estimate.value == 0 else with_error(estimate)
 
 
 _OWN_PATHS = (
