@@ -57,7 +57,7 @@ EVENT_FIELDS = ("n_vertices", "rho", "run", "lumi", "event", "process", "pileup"
 _REMEDIES = {
     "candidates": "pass it to hs.from_candidates",
     "n_vertices": "pass n_vertices= to hs.from_candidates (the number of reconstructed vertices of each event)",
-    "truth": "truth exists only in simulation; use a file that holds it or pass truth= to hs.from_candidates",
+    "truth": "no method is handed it; else use a file of simulation or pass truth= to hs.from_candidates",
     "weights": "compute some with hs.mitigate and store them with hs.with_weights",
     "weight_errors": "compute some with hs.weight_errors and store them with hs.with_weights",
 }

@@ -102,6 +102,22 @@ class TestProduction:
         assert (out / lost).read_bytes() == before
         assert verify(out) == []
 
+    @pytest.mark.parametrize("harm", ["lost", "cut"])
+    def test_a_part_that_is_lost_or_cut_short_is_made_anew(self, inputs, tmp_path, harm):
+        paths, out = files_of([inputs]), tmp_path / "out"
+        produce_from_files(paths, out, ORDER)
+        victim = out / next(iter(read_manifest(out).parts))
+        before = victim.read_bytes()
+        victim.unlink()
+        with pytest.raises(UnreadableFileError, match="is missing: give the command"):
+            files_of([out])
+        if harm == "cut":
+            victim.write_bytes(before[:100])
+        assert len(verify(out)) == 1
+        assert produce_from_files(paths, out, ORDER).made == 1
+        assert victim.read_bytes() == before
+        assert verify(out) == []
+
     def test_other_settings_or_versions_are_not_mixed_in(self, inputs, tmp_path):
         paths, out = files_of([inputs]), tmp_path / "out"
         produce_from_files(paths, out, ORDER)

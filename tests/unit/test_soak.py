@@ -40,7 +40,7 @@ def test_weights_that_change_and_memory_that_grows_are_seen(tool, crossings, mon
     honest, calls, kept = hs.mitigate, itertools.count(), []
 
     def leaky(events, method):
-        kept.append(b"x" * 4_000_000)  # zeros would take no memory
+        kept.append(bytearray(b"x") * 4_000_000)  # zeros, or one constant for all, would take no memory
         return honest(events, "none" if next(calls) == 7 else method)
 
     monkeypatch.setattr(tool.hs, "mitigate", leaky)

@@ -70,7 +70,10 @@ def _files(word: str) -> Iterator[Path]:
 
 def _inside(folder: Path) -> list[Path]:
     if (folder / NAME).exists():
-        return [folder / part for part in read_manifest(folder).parts]  # what a killed run left unlisted may be half
+        parts = [folder / part for part in read_manifest(folder).parts]  # what a killed run left unlisted may be half
+        if lost := next((part for part in parts if not part.exists()), None):
+            raise UnreadableFileError(f"{lost} is missing: give the command that made the parts of {folder} again.")
+        return parts
     return [one for one in folder.iterdir() if one.suffix in SUFFIXES and not one.name.startswith(".")]
 
 

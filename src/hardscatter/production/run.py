@@ -147,9 +147,11 @@ def verify(folder: Path) -> list[str]:
             listed.add(name)
             path = folder / name
             if not path.is_file():
-                problems.append(f"{path} is missing.")
+                problems.append(f"{path} is missing: give the command that made it again.")
             elif path.stat().st_size != size or sha256(path) != digest:
-                problems.append(f"{path} has changed since it was made.")
+                problems.append(
+                    f"{path} has changed since it was made: delete it and give the command that made it again."
+                )
     strange = sorted(path.name for path in folder.iterdir() if path.is_file() and path.name not in listed)
     problems += [f"{folder / name} is not in the manifest." for name in strange]
     by_input: dict[str, list[tuple[int, int]]] = {}
@@ -180,9 +182,25 @@ def _begun(
 ) -> tuple[Manifest, Client | None]:
     """Open the manifest and start the workers; what they leave is removed when they have stopped, not before."""
     manifest = stack.enter_context(opened(folder, order.header()))
+    _forget_lost(manifest)
     _sweep(folder)
     stack.callback(_sweep, folder)
     return manifest, stack.enter_context(at_work(cluster))
+
+
+def _forget_lost(manifest: Manifest) -> None:
+    """Take parts as not made whose files are gone or cut short: they are made anew."""
+    for name, line in list(manifest.parts.items()):
+        files = [(name, line["bytes"]), *((more["file"], more["bytes"]) for more in line.get("with", []))]
+        if any(_size(manifest.folder / file) != size for file, size in files):
+            del manifest.parts[name]
+
+
+def _size(path: Path) -> int | None:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return None
 
 
 def _look(
