@@ -16,22 +16,19 @@ is nearer to what it does. The same pt is left. Without a compiler these cases a
 
 from __future__ import annotations
 
-import os
-import shutil
 import subprocess
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import awkward as ak
-import fastjet
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import erf, erfinv
 
 import hardscatter as hs
+from benchmarks.cpp import CONTRIB, rows_of, started
 from benchmarks.crossings import crossings
 from benchmarks.harness import Case, Seconds
 from hardscatter.events import LEADING, flat, flat_candidates
@@ -230,38 +227,7 @@ class Contrib:
 
 @contextmanager
 def contrib(events: hs.Events) -> Iterator[Contrib | None]:
-    """Compile and start the C++ program with the neutrals of the events; None if there is no compiler."""
-    compiler = shutil.which("g++")
-    if compiler is None:
-        print("FastJet contrib is left out: there is no g++ to compile it with.")
-        yield None
-        return
-    wheel = Path(fastjet.__file__).parent
-    libraries = ["fastjetcontribfragile", "fastjettools", "fastjetplugins", "fastjet"]
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        program, particles = folder / "contrib", folder / "particles"
-        command = [compiler, "-O2", "-std=c++17", str(Path(__file__).with_suffix(".cc").with_stem("contrib")),
-                   f"-I{wheel / 'include'}", f"-L{wheel / 'lib64'}", *(f"-l{library}" for library in libraries),
-                   f"-Wl,-rpath,{wheel / 'lib64'}", "-o", str(program)]  # fmt: skip
-        subprocess.run(command, check=True)
-        n_particles = _write_neutrals(particles, events)
-        process = subprocess.Popen(
-            [program, particles], text=True, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-        )  # fmt: skip
-        try:
-            yield Contrib(process, n_particles)
-        finally:
-            process.communicate()  # the end of its input ends it
-
-
-def _write_neutrals(path: Path, events: hs.Events) -> int:
-    """Write pt, eta, phi of the neutrals of each crossing; return how many there are in all."""
-    neutral = events.candidates[events.candidates.charge == 0]
-    with path.open("wb") as file:
-        for crossing in neutral:
-            columns = [ak.to_numpy(crossing[name]).astype(np.float64) for name in ("pt", "eta", "phi")]
-            file.write(np.int64(len(columns[0])).tobytes())
-            file.write(np.stack(columns, axis=1).tobytes())
-    return int(ak.sum(ak.num(neutral)))
+    """Start the C++ program with the neutrals of the events; None if there is no compiler."""
+    neutrals = rows_of(events.candidates[events.candidates.charge == 0], ("pt", "eta", "phi"))
+    with started(Path(__file__).with_name("contrib.cc"), CONTRIB, neutrals) as process:
+        yield process and Contrib(process, sum(map(len, neutrals)))

@@ -16,10 +16,7 @@ either case: no peer.
 
 from __future__ import annotations
 
-import os
-import shutil
 import subprocess
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import hardscatter as hs
+from benchmarks.cpp import FASTJET, rows_of, started
 from benchmarks.crossings import crossings
 from benchmarks.harness import Case, Seconds
 from hardscatter.jets.momenta import constituents_of, weighted_candidates
@@ -93,7 +91,7 @@ def _peers(
 
     jets = batch()
     yield "FastJet, awkward interface", batch, ak.to_numpy(ak.flatten(np.hypot(jets.px, jets.py)))
-    rows = [np.stack([ak.to_numpy(one[name]) for name in ("px", "py", "pz", "E")], axis=1) for one in momenta]
+    rows = rows_of(momenta, ("px", "py", "pz", "E"))
 
     def classes() -> list[float]:
         found = []
@@ -111,32 +109,9 @@ def _peers(
 
 @contextmanager
 def in_cpp(momenta: ak.Array) -> Iterator[Callable[..., tuple[Seconds, NDArray[np.float64]]] | None]:
-    """Compile and start the C++ program with these particles; None if there is no compiler."""
-    compiler = shutil.which("g++")
-    if compiler is None:
-        print("jets: FastJet in C++ is left out: there is no g++ to compile it with.")
-        yield None
-        return
-    wheel = Path(fastjet.__file__).parent
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        program, particles = folder / "jets", folder / "particles"
-        include, libraries = wheel / "include", wheel / "lib64"
-        command = [compiler, "-O2", "-std=c++17", str(Path(__file__).with_suffix(".cc")), f"-I{include}",
-                   f"-L{libraries}", "-lfastjet", f"-Wl,-rpath,{libraries}", "-o", str(program)]  # fmt: skip
-        subprocess.run(command, check=True)
-        with particles.open("wb") as file:
-            for one in momenta:
-                rows = np.stack([ak.to_numpy(one[name]) for name in ("px", "py", "pz", "E")], axis=1)
-                file.write(np.int64(len(rows)).tobytes() + rows.astype(np.float64).tobytes())
-        process = subprocess.Popen(
-            [program, particles], text=True, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-        )  # fmt: skip
-        try:
-            yield lambda power, radius, min_pt: _asked(process, f"{power} {radius} {min_pt}")
-        finally:
-            process.communicate()  # the end of its input ends it
+    """Start the C++ program with these particles; None if there is no compiler."""
+    with started(Path(__file__).with_suffix(".cc"), (FASTJET,), rows_of(momenta, ("px", "py", "pz", "E"))) as process:
+        yield process and (lambda power, radius, min_pt: _asked(process, f"{power} {radius} {min_pt}"))
 
 
 def _asked(process: subprocess.Popen[str], job: str) -> tuple[Seconds, NDArray[np.float64]]:

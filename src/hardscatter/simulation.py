@@ -169,7 +169,7 @@ class Crossings:
     def __init__(
         self, process: str | os.PathLike[str], n: int = 100, *, pairs: bool = False, **settings: Unpack[Settings]
     ) -> None:
-        self._simulation, self._n, self._pairs = _Simulation(process, **settings), _whole("n", n), pairs
+        self._simulation, self._n, self._pairs = _Simulation(process, **settings), whole_number("n", n), pairs
 
     def __len__(self) -> int:
         return self._n
@@ -201,7 +201,7 @@ class Crossings:
 
     def batches(self, step: int = 100) -> Iterator[tuple[Events, Events | None]]:
         """Yield all crossings, `step` at a time."""
-        for first in range(0, self._n, _whole("step", step)):
+        for first in range(0, self._n, whole_number("step", step)):
             yield self[first : first + step]
             self._simulation.tell("crossings")(min(first + step, self._n), self._n)
 
@@ -373,8 +373,8 @@ class _Simulation:
         self.minbias = Generation("minbias", seed=seed, energy=energy, elastic=elastic, **tune)
         self.pileup = pileup_of(pileup)
         self.card = card if isinstance(card, Card) else load_card(card)
-        self.n_minbias = _whole("n_minbias", n_minbias)
-        self.workers = workers if is_cluster(workers) else _whole("workers", workers)
+        self.n_minbias = whole_number("n_minbias", n_minbias)
+        self.workers = workers if is_cluster(workers) else whole_number("workers", workers)
         self.seed, self.shared_draws, self.progress = self.minbias.seed, shared_draws, progress
         self.select = select
 
@@ -475,7 +475,8 @@ def _selected(made: Collisions, kept: NDArray[np.int64], weight: NDArray[np.floa
     )
 
 
-def _whole(name: str, value: Any) -> int:
+def whole_number(name: str, value: Any) -> int:
+    """Return a setting that counts something; raises `SettingsError` unless it is a whole number of at least 1."""
     try:
         number = operator.index(value)
     except TypeError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,15 +28,13 @@ from hardscatter.metrics.statistics import LEAST_REPLICAS
 from hardscatter.pileup import mitigate, one_of_each
 from hardscatter.pileup.method import by_name
 from hardscatter.production import files_of
+from hardscatter.simulation import Progress
 
 if TYPE_CHECKING:
     from distributed import Client
 
 Words = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 """Names of files, folders, patterns, lists, as `hardscatter.production.files_of` takes them; one or several."""
-
-Progress = Callable[[str, int, int], None]
-"""Called with what is being done, how much is ready, and how much there is."""
 
 _FAULTS = (UnreadableFileError, InvalidEventsError, MissingFieldError, ClusterError)
 """What may be wrong with a file; anything else is wrong with what was asked."""

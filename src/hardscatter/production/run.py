@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +15,10 @@ from hardscatter.jobs import Cluster, Outcome, at_work, run
 from hardscatter.production.inputs import identity
 from hardscatter.production.manifest import Manifest, header, opened, read_manifest
 from hardscatter.production.parts import ASIDE, Made, Maker, Part, Work, line_of, name_of, ranges, sha256
+from hardscatter.simulation import Progress
 
 if TYPE_CHECKING:
     from distributed import Client
-
-Progress = Callable[[str, int, int], None]
-"""Called with what is being done, how much is ready, and how much there is."""
 
 PART = 1000
 """Events in a part."""

@@ -13,9 +13,9 @@ from hardscatter.jobs import Cluster, at_work
 from hardscatter.pileup.method import MODEL_SUFFIX, by_name, get_method, settings_of
 from hardscatter.pileup.uncertainty import spread_model, without_errors
 from hardscatter.production.inputs import files_of, identity
-from hardscatter.production.run import PART, Order, Produced, Progress, produce, produce_from_files
+from hardscatter.production.run import PART, Order, Produced, produce, produce_from_files
 from hardscatter.production.works import Mitigation, Simulation, forget_pool
-from hardscatter.simulation import Crossings, Settings, is_hepmc
+from hardscatter.simulation import Crossings, Progress, Settings, is_hepmc, whole_number
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -69,8 +69,8 @@ def mitigate_files(
         "methods": {name: settings_of(method) | _model_file(chosen[name]) for name, method in methods.items()},
         "uncertainty": uncertainty, "particle_flow": particle_flow,
     }  # fmt: skip
-    work = Mitigation(tuple(map(_full, chosen.values())), uncertainty, particle_flow, _whole("step", step))
-    order = Order("mitigate", said, work, _suffix(file_format), _whole("part", part))
+    work = Mitigation(tuple(map(_full, chosen.values())), uncertainty, particle_flow, whole_number("step", step))
+    order = Order("mitigate", said, work, _suffix(file_format), whole_number("part", part))
     paths = files_of([words] if isinstance(words, str | os.PathLike) else words)
     return produce_from_files(paths, Path(folder), order, cluster=cluster, skip_bad=skip_bad, progress=progress)
 
@@ -118,15 +118,15 @@ def simulate_files(
         said["card"] = card.name  # the hash tells it from others of that name
     if source != str(process):
         said["file"] = identity(Path(source))
-    order = Order("simulate", said, Simulation(plain, partners, _whole("step", step)), _suffix(file_format),
-                  _whole("part", part))  # fmt: skip
+    order = Order("simulate", said, Simulation(plain, partners, whole_number("step", step)), _suffix(file_format),
+                  whole_number("part", part))  # fmt: skip
     with at_work(cluster) as client:
         more: Settings = {"workers": workers if client is None else client}
         if progress is not None:
             more["progress"] = progress
         Crossings(source, n, pairs=paired is not None, **{**plain, **more}).make_ready()
         try:
-            return produce(source, _whole("n", n), Path(folder), order, cluster=client, progress=progress)
+            return produce(source, whole_number("n", n), Path(folder), order, cluster=client, progress=progress)
         finally:
             forget_pool()
 
@@ -160,9 +160,3 @@ def _suffix(file_format: str) -> str:
     if file_format not in FORMATS:
         raise SettingsError(f"format '{file_format}' is not known: give one of {', '.join(FORMATS)}.")
     return f".{file_format}"
-
-
-def _whole(name: str, value: int) -> int:
-    if value < 1:
-        raise SettingsError(f"{name} is {value}: give a whole number of at least 1.")
-    return value
