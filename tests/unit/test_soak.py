@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import itertools
+import mmap
 from pathlib import Path
 
 import pytest
@@ -40,7 +41,9 @@ def test_weights_that_change_and_memory_that_grows_are_seen(tool, crossings, mon
     honest, calls, kept = hs.mitigate, itertools.count(), []
 
     def leaky(events, method):
-        kept.append(bytearray(b"x") * 4_000_000)  # zeros, or one constant for all, would take no memory
+        # A mapping of its own, every page written: what the allocator has lying free cannot serve it.
+        kept.append(mmap.mmap(-1, 16_000_000))
+        kept[-1].write(b"x" * 16_000_000)
         return honest(events, "none" if next(calls) == 7 else method)
 
     monkeypatch.setattr(tool.hs, "mitigate", leaky)
