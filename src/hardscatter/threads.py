@@ -6,6 +6,7 @@ threading layers abort after a fork or under nested threads, so none of them is 
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 from collections.abc import Callable
@@ -51,11 +52,21 @@ def over_crossings(kernel: Callable[[int, int], object], n_events: int) -> None:
         if n_events:
             kernel(0, n_events)
         return
-    # Four ranges a thread keep the pool busy when crossings differ in size.
-    n_ranges = min(4 * workers, n_events)
-    edges = [round(i * n_events / n_ranges) for i in range(n_ranges + 1)]
+    edges = _shrinking(n_events, workers)
     with ThreadPoolExecutor(workers, initializer=_enter_pool) as pool:
         list(pool.map(kernel, edges[:-1], edges[1:]))
+
+
+def _shrinking(n_events: int, workers: int) -> list[int]:
+    """Return the edges of ranges each of which takes half of a thread's share of the rest.
+
+    Few ranges in all, and single crossings at the end: no thread waits long for the last one, though crossings differ
+    in size and other work disturbs some threads.
+    """
+    edges = [0]
+    while edges[-1] < n_events:
+        edges.append(edges[-1] + math.ceil((n_events - edges[-1]) / (2 * workers)))
+    return edges
 
 
 def _enter_pool() -> None:

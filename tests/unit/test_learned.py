@@ -143,7 +143,8 @@ def test_no_pool_within_the_pool(n_threads):
     assert len(seen) == 6
     seen.clear()
     threads.over_crossings(inner, 8)  # the caller's own thread is outside again
-    assert len(seen) == 8
+    assert len(seen) > 1
+    assert sum(last - first for _, first, last in seen) == 8
 
 
 def test_what_a_model_says_of_itself(name, model):

@@ -25,6 +25,13 @@ def test_every_crossing_once(n, n_events):
     assert sorted(seen) == list(range(n_events))
 
 
+def test_ranges_shrink_to_one_crossing():
+    hs.set_threads(2)
+    sizes = []
+    threads.over_crossings(lambda first, last: sizes.append((first, last - first)), 100)
+    assert [size for _, size in sorted(sizes)] == [25, 19, 14, 11, 8, 6, 5, 3, 3, 2, 1, 1, 1, 1]
+
+
 def test_result_does_not_depend_on_threads():
     events = toy_events(9)
     hs.set_threads(1)
