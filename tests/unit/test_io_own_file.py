@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import awkward as ak
@@ -136,3 +137,45 @@ def test_weights_of_another_length_are_told_on_reading(files, tmp_path):
         file.mktree(TREE, {"x": np.dtype(np.float32)}).extend({"x": np.zeros(2, np.float32)})
     with pytest.raises(UnreadableFileError, match=f"2 entries in '{TREE}' for 3 events"):
         io.read(output)
+
+
+def test_the_verb_writes_back_what_a_file_or_a_folder_of_parts_holds(files, tmp_path, run):
+    path = files["pfnano"]
+    assert run("mitigate", path, tmp_path / "w.parquet", "--method", "chs")[0] == 0
+    assert run("mitigate", path, tmp_path / "parts", "--method", "chs", "--part", 2)[0] == 0
+    given = io.read(tmp_path / "w.parquet").weights.chs
+    for weights in ("w.parquet", "parts"):
+        output = tmp_path / f"from_{weights}.root"
+        code, out, err = run("write-back", path, tmp_path / weights, output, "--progress", "json")
+        assert (code, out) == (0, ""), err
+        *lines, last = err.splitlines()
+        assert last == f"{output}: {path} with weights chs"
+        assert json.loads(lines[-1])["done"] == 3
+        assert ak.array_equal(io.read(output).weights.chs, given)
+
+
+def test_the_verb_tells_in_one_sentence_what_does_not_fit(files, tmp_path, run):
+    path, output = files["pfnano"], tmp_path / "own.root"
+    io.write(tmp_path / "fewer.parquet", weighted(path)[[0, 1]])
+    io.write(tmp_path / "bare.parquet", io.read(path))
+    (tmp_path / "plain").mkdir()
+    before = sorted(tmp_path.iterdir())
+    for weights, words in (
+        ("fewer.parquet", "weights are there for 2: weigh it whole"),
+        ("bare.parquet", "mitigate it first"),
+        ("nowhere.parquet", "nowhere.parquet does not exist"),
+        ("plain", "plain is no production"),
+    ):
+        code, out, err = run("write-back", path, tmp_path / weights, output, "--progress", "none")
+        assert (code, out) == (1, "")
+        assert err.startswith("hardscatter: ")
+        assert words in err
+        assert err.count("\n") == 1, err
+    assert sorted(tmp_path.iterdir()) == before
+    output.write_text("precious")
+    io.write(tmp_path / "w.parquet", weighted(path))
+    words = ("write-back", path, tmp_path / "w.parquet", output, "--progress", "none")
+    assert "is already there" in run(*words)[2]
+    assert output.read_text() == "precious"
+    assert run(*words, "--overwrite")[0] == 0
+    assert io.read(output).weights.fields == [*io.read(path).weights.fields, "total:paper"]

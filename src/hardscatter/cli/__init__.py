@@ -24,11 +24,12 @@ from hardscatter.cli.simulate import processes, simulate
 from hardscatter.cli.train import export, train
 from hardscatter.cli.trigger import firmware, menu
 from hardscatter.cli.verify import verify
+from hardscatter.cli.write_back import write_back
 from hardscatter.errors import HardscatterError
 
 VERBS = (
     inspect, simulate, processes, mitigate, verify, evaluate, arena, report, train, export, firmware, menu, methods,
-    convert,
+    convert, write_back,
 )  # fmt: skip
 """In the order in which `--help` lists them."""
 

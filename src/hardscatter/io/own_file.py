@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ def write_back(
     step: int = 100,
     overwrite: bool = False,
     particle_flow: str | None = None,
+    on_events: Callable[[int], None] | None = None,
 ) -> list[str]:
     """Write an experiment's own file with weights beside its candidates, aligned one to one.
 
@@ -60,6 +61,8 @@ def write_back(
         Whether a file that is already there may be replaced.
     particle_flow
         As for `hardscatter.read`.
+    on_events
+        Called with the number of events after each batch, for progress bars.
 
     Returns
     -------
@@ -91,6 +94,8 @@ def write_back(
                 _check_same(path, events, inner, start)
                 sink.write(events)
                 start += len(events)
+                if on_events is not None:
+                    on_events(len(events))
             if start != inner.n_events:
                 raise InvalidEventsError(
                     f"{path} holds {inner.n_events} events, weights are there for {start}: weigh it whole."

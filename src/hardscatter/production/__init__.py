@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hardscatter.production.chain import Chain, chain
-from hardscatter.production.inputs import files_of
+from hardscatter.production.inputs import files_of, parts_of
 from hardscatter.production.run import Order, Produced, produce, produce_from_files, verify
 from hardscatter.production.verbs import mitigate_files, simulate_files
 from hardscatter.production.works import Mitigation, Simulation
@@ -17,6 +17,7 @@ __all__ = [
     "chain",
     "files_of",
     "mitigate_files",
+    "parts_of",
     "produce",
     "produce_from_files",
     "simulate_files",

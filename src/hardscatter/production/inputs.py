@@ -7,6 +7,7 @@ import hashlib
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from operator import itemgetter
 from pathlib import Path
 
 from hardscatter.errors import HardscatterError, SettingsError, UnreadableFileError
@@ -87,6 +88,22 @@ def _listed(path: Path) -> Iterator[Path]:
     for line in lines:
         if (word := line.strip()) and not word.startswith("#"):
             yield from _files(word)
+
+
+def parts_of(folder: Path, path: Path) -> list[Path]:
+    """Return the parts that a production made of one input, in the order of its entries; the input may have moved.
+
+    Raises
+    ------
+    UnreadableFileError
+        If the folder holds no production, or nothing made of this file, or the file cannot be read.
+    """
+    manifest, wanted = read_manifest(folder), identity(path)
+    names = {name for name, about in manifest.inputs.items() if about.get("identity") == wanted}
+    lines = sorted((line for line in manifest.parts.values() if line["input"] in names), key=itemgetter("first"))
+    if not lines:
+        raise UnreadableFileError(f"{folder} holds nothing made of {path}: give the file it was made of.")
+    return [folder / line["part"] for line in lines]
 
 
 def identity(path: Path) -> str:
