@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 _LONGEST = 2000
+_MOST = 3  # names in a remark
 
 
 class HardscatterError(Exception):
@@ -55,6 +58,21 @@ class MissingExtraError(HardscatterError, ImportError):
 
 class ClusterError(HardscatterError, RuntimeError):
     """A cluster that cannot be had, or was lost in the middle of the work."""
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return a remark on the known names nearest to an unknown one, as `` (did you mean a or b?)``; empty if none is.
+
+    Near is what begins with the word, or is written much like it; capital letters do not count.
+    """
+    from difflib import get_close_matches  # only who errs waits for it
+
+    names = list(known)
+    small = {name.lower(): name for name in names}
+    begins = [name for name in names if len(word) > 1 and name.lower().startswith(word.lower())]
+    alike = [small[name] for name in get_close_matches(word.lower(), small, n=_MOST)]
+    near = list(dict.fromkeys([*begins, *alike]))[:_MOST]
+    return f" (did you mean {' or '.join(near)}?)" if near else ""
 
 
 def _one_line(text: str) -> str:

@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from hardscatter.errors import HardscatterError, UnreadableFileError
+from hardscatter.errors import MissingExtraError, UnreadableFileError
 from hardscatter.generate import Ancestry, Role, iterate_hepmc, read_hepmc
 from hardscatter.generate.extraction import Record, extract
 from hardscatter.generate.record import walk
@@ -190,5 +190,5 @@ def test_hepmc_that_cannot_be_read(tmp_path, monkeypatch):
     with pytest.raises(UnreadableFileError, match=r"shorter\.hepmc"):
         read_hepmc(shorter)
     monkeypatch.setitem(sys.modules, "pyhepmc", None)
-    with pytest.raises(HardscatterError, match=r"pip install hardscatter\[formats\]"):
+    with pytest.raises(MissingExtraError, match=r"pip install 'hardscatter\[formats\]'"):
         read_hepmc(whole)

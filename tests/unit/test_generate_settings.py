@@ -38,6 +38,10 @@ def test_unknown_process_lists_those_that_exist():
     with pytest.raises(UnknownProcessError, match=r"no process 'ttbar'.*ttbar-hadronic.*\.cmnd") as caught:
         Generation("ttbar")
     assert "\n" not in str(caught.value)
+    with pytest.raises(UnknownProcessError, match=r"'qdc' \(did you mean qcd\?\): take one of minbias"):
+        Generation("qdc")
+    with pytest.raises(UnknownProcessError, match=r"no process '': take"):
+        Generation("")
 
 
 @pytest.mark.parametrize("name", NAMES)

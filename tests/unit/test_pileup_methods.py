@@ -119,8 +119,12 @@ def test_truth_never_reaches_a_method():
 
 
 def test_unknown_method_lists_those_that_exist():
-    with pytest.raises(UnknownMethodError, match=r"no method 'pupi'.*softkiller"):
+    with pytest.raises(
+        UnknownMethodError, match=r"no method 'pupi' \(did you mean puppi.*\); there are none, .*softkiller"
+    ):
         hs.mitigate(toy_events(1), "pupi")
+    with pytest.raises(UnknownMethodError, match=r"no method 'xyzzy'; there are none"):
+        hs.get_method("xyzzy")
     with pytest.raises(UnknownMethodError, match="give an id"):
         hs.mitigate(toy_events(1), 3)
 

@@ -85,14 +85,14 @@ def simulate(
 
 
 def processes(json: Json = False) -> None:
-    """List the processes that `simulate` knows by name.
+    """List the processes that are known by name: `simulate` takes all but minbias.
 
     Example:
 
     ```
-    $ hardscatter processes
-    process  what it makes
-    minbias  inelastic proton collisions as pileup is made of; elastic ones too on request
+    $ hardscatter processes | grep -A 1 minbias
+    minbias  what pileup is made of, no hard process to simulate: inelastic collisions; elastic ones too on request
+    qcd      jets of quarks and gluons, evenly over the logarithm of pT, with weights that undo it
     ```
     """
     from hardscatter.generate import processes

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hardscatter.errors import HardscatterError, UnreadableFileError
+from hardscatter.errors import MissingExtraError, UnreadableFileError
 from hardscatter.generate.collisions import Collisions
 from hardscatter.generate.extraction import Record, extract, join
 from hardscatter.io.faults import damage
@@ -48,7 +48,7 @@ def read_hepmc(path: str | os.PathLike[str]) -> Collisions:
     ------
     UnreadableFileError
         If the file is missing, damaged, or holds no collision.
-    HardscatterError
+    MissingExtraError
         If pyhepmc is not installed.
     """
     return Collisions.concatenate(list(iterate_hepmc(path)))
@@ -60,7 +60,7 @@ def iterate_hepmc(path: str | os.PathLike[str], step: int = 1000) -> Iterator[Co
     try:
         import pyhepmc  # type: ignore[import-untyped]
     except ImportError:
-        raise HardscatterError(f"{path} needs pyhepmc to be read: pip install hardscatter[formats].") from None
+        raise MissingExtraError(f"{path} needs pyhepmc to be read: pip install 'hardscatter[formats]'.") from None
     if not path.is_file():
         raise UnreadableFileError(f"{path} is not there: give the path of a HepMC file.")
     with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:

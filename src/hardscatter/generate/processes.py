@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hardscatter.errors import UnknownProcessError
+from hardscatter.errors import UnknownProcessError, did_you_mean
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def _w_decays(products: str) -> tuple[str, ...]:
 _ALL = (
     Process(
         "minbias",
-        "inelastic proton collisions as pileup is made of; elastic ones too on request",
+        "what pileup is made of, no hard process to simulate: inelastic collisions; elastic ones too on request",
         (),  # one line, which depends on the generation
         "visible particles with |eta| < 6",
         pileup=True,
@@ -225,10 +225,11 @@ def get_process(name: str) -> Process:
     Raises
     ------
     UnknownProcessError
-        If there is none; the sentence lists those that exist.
+        If there is none; the sentence names the nearest and lists those that exist.
     """
     if name not in PROCESSES:
         raise UnknownProcessError(
-            f"there is no process '{name}': take one of {', '.join(PROCESSES)}, or the path of a .cmnd file."
+            f"there is no process '{name}'{did_you_mean(name, PROCESSES)}: take one of {', '.join(PROCESSES)}, or the "
+            "path of a .cmnd file."
         )
     return PROCESSES[name]

@@ -275,7 +275,7 @@ def _path(model: str) -> Path:
         except (OSError, ValueError, RuntimeError):  # a link to itself, a zero byte, nobody's home
             raise UnreadableFileError(f"{model!r} is no name of a model: check it.") from None
         if not path.is_file():
-            raise UnreadableFileError(f"there is no model {path}: give the path of an .onnx file.")
+            raise UnreadableFileError(f"there is no model {model}: give the path of an .onnx file.")
         return path
     shipped = {path.stem: path for path in sorted(MODELS.glob(f"*{MODEL_SUFFIX}"))}
     if model not in shipped:

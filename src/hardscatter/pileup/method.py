@@ -14,7 +14,7 @@ import awkward as ak
 import numpy as np
 
 from hardscatter.checks import checked_fraction
-from hardscatter.errors import MissingFieldError, SettingsError, UnknownMethodError
+from hardscatter.errors import MissingFieldError, SettingsError, UnknownMethodError, did_you_mean
 from hardscatter.events import Events, flat_candidates
 
 ENTRY_POINT_GROUP = "hardscatter.methods"
@@ -138,7 +138,7 @@ def get_method(method: str | Method) -> Method:
     Raises
     ------
     UnknownMethodError
-        If no method has this id; the sentence lists those that exist.
+        If no method has this id; the sentence names the nearest and lists those that exist.
     UnreadableFileError
         If the model is not there or cannot be used.
     """
@@ -156,7 +156,8 @@ def get_method(method: str | Method) -> Method:
         return Learned(method)
     catalogue = _OURS if method in _OURS else methods()  # what is installed is looked through only if it must be
     if method not in catalogue:
-        raise UnknownMethodError(f"there is no method '{method}'; there are {', '.join(catalogue)}.")
+        near = did_you_mean(method, catalogue)
+        raise UnknownMethodError(f"there is no method '{method}'{near}; there are {', '.join(catalogue)}.")
     return catalogue[method].make()
 
 
