@@ -20,7 +20,7 @@ from hardscatter.arena import contest, contestants, domain_shifts, leaderboard, 
 from hardscatter.arena import cost as cost_module
 from hardscatter.arena.contest import Contestant, Outcome, compete
 from hardscatter.arena.cost import cost_of
-from hardscatter.arena.files import load, save
+from hardscatter.arena.files import load, plain, save
 from hardscatter.arena.leaderboard import mean_gaps
 from hardscatter.arena.samples import Facts, NeutralScale, Recipe, Sample, samples_of
 from hardscatter.arena.shifts import shifted_samples
@@ -536,3 +536,19 @@ def test_a_third_partys_method_takes_part(file, tmp_path):
     assert done.returncode == 0, done.stderr
     estimates = json.loads(done.stdout)["leaderboard"]["samples"]["toy"]["estimates"]
     assert estimates["soft-neutral-cut"]["ht"] != estimates["none"]["ht"]
+
+
+def test_plain_data_are_fit_for_json_whatever_they_hold():
+    @dataclass(frozen=True)
+    class Number:
+        value: float
+        error: float
+
+    data = {
+        "estimate": Number(1.5, math.nan), 3: (np.float32(0.25), np.int64(7), np.float32(math.inf)),
+        "mixed": [None, True, "word", -math.inf, np.bool_(True)],
+    }  # fmt: skip
+    assert plain(data) == {
+        "estimate": {"value": 1.5, "error": None}, "3": [0.25, 7, None], "mixed": [None, True, "word", None, True],
+    }  # fmt: skip
+    assert json.loads(json.dumps(plain(data), allow_nan=False)) == plain(data)

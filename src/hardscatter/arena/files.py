@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 import uuid
 import zipfile
 import zlib
-from collections.abc import Callable
-from dataclasses import fields
+from collections.abc import Callable, Mapping
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,19 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, data: Any) -> None:
     """Write plain data as JSON, whole or not at all."""
     write_text(path, json.dumps(data, indent=1, allow_nan=False) + "\n")
+
+
+def plain(data: Any) -> Any:
+    """Return data fit for JSON: mappings, lists, words and numbers; None for numbers that do not exist."""
+    if is_dataclass(data):
+        data = {one.name: getattr(data, one.name) for one in fields(data)}
+    elif hasattr(data, "item"):  # of NumPy
+        data = data.item()
+    if isinstance(data, Mapping):
+        return {str(key): plain(value) for key, value in data.items()}
+    if isinstance(data, list | tuple):
+        return [plain(value) for value in data]
+    return None if isinstance(data, float) and not math.isfinite(data) else data
 
 
 def stored(path: Path, fingerprint: str) -> dict[str, Any] | None:

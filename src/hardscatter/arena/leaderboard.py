@@ -21,6 +21,7 @@ import numpy as np
 from hardscatter import __version__
 from hardscatter.arena.contest import Outcome
 from hardscatter.arena.cost import Cost
+from hardscatter.arena.files import plain
 from hardscatter.arena.samples import Facts
 from hardscatter.metrics import Estimate, Observations, ResolutionTable, replicas_of, summarise
 from hardscatter.metrics.resolution import PERFECT, REFERENCE
@@ -149,14 +150,3 @@ def _combined(parts: Sequence[Estimate | None]) -> Estimate:
     value = float(np.mean([part.value for part in there]))
     error = math.hypot(*(part.error for part in there)) / len(there)
     return Estimate(value, error, value - error, value + error)
-
-
-def plain(data: Any) -> Any:
-    """Return plain data for JSON, with None for numbers that do not exist."""
-    if isinstance(data, Estimate):
-        data = asdict(data)
-    if isinstance(data, Mapping):
-        return {key: plain(value) for key, value in data.items()}
-    if isinstance(data, list | tuple):
-        return [plain(value) for value in data]
-    return None if isinstance(data, float) and not math.isfinite(data) else data

@@ -12,7 +12,8 @@ import numpy as np
 
 from hardscatter import __version__
 from hardscatter.arena.contest import Outcome
-from hardscatter.arena.leaderboard import estimates_of, plain
+from hardscatter.arena.files import plain
+from hardscatter.arena.leaderboard import estimates_of
 from hardscatter.arena.samples import (
     DEFAULT_CARD,
     DEFAULT_PILEUP,

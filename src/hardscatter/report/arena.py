@@ -17,8 +17,8 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from hardscatter.arena.cost import Cost
-from hardscatter.arena.files import write_json, write_text
-from hardscatter.arena.leaderboard import HEADLINE, LEAST, Leaderboard, SampleResult, plain
+from hardscatter.arena.files import plain, write_json, write_text
+from hardscatter.arena.leaderboard import HEADLINE, LEAST, Leaderboard, SampleResult
 from hardscatter.arena.samples import Facts
 from hardscatter.arena.shifts import NOMINAL, PROCESS, ShiftTable
 from hardscatter.metrics import Estimate

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import math
 import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +15,7 @@ import awkward as ak
 from matplotlib.figure import Figure
 
 from hardscatter import __version__
-from hardscatter.arena.files import write_json
+from hardscatter.arena.files import plain, write_json
 from hardscatter.arena.run import check_folder
 from hardscatter.campaign.case import Material, Question, case_questions
 from hardscatter.campaign.recording import Job, prepared, record
@@ -119,19 +118,6 @@ def write_case(
         folder=folder,
     )
     return [write_page(folder / "index.html", page), *drawn.written]
-
-
-def plain(data: Any) -> Any:
-    """Return data fit for JSON: mappings, lists, words and numbers; None for numbers that do not exist."""
-    if isinstance(data, Mapping):
-        return {str(key): plain(value) for key, value in data.items()}
-    if isinstance(data, list | tuple):
-        return [plain(value) for value in data]
-    if isinstance(data, float):
-        return data if math.isfinite(data) else None
-    if hasattr(data, "__dataclass_fields__"):
-        return plain(vars(data))
-    return data.item() if hasattr(data, "item") else data
 
 
 class _Drawn:
