@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import inspect
 import os
 import pkgutil
 import re
@@ -81,6 +82,24 @@ def test_the_commands_of_the_ten_minute_start_print_what_the_page_says(tmp_path,
         assert code == 0, err
         printed = out or err.strip().splitlines()[-1]  # the last word of a verb whose output is a file
         assert doctest.OutputChecker().check_output(expected, printed, LIKE_A_READER), f"{words}\n{printed}"
+
+
+@pytest.mark.parametrize("verb", ["inspect", pytest.param("evaluate", marks=pytest.mark.slow), "processes"])
+def test_the_help_of_a_verb_shows_what_it_prints(verb, monkeypatch, run):
+    monkeypatch.chdir(ROOT)
+    callback = next(one.callback for one in app.registered_commands if one.name == verb)
+    (command, example), *more = re.findall(r"\$ hardscatter (.*)\n([^`]*)```", inspect.getdoc(callback))
+    assert not more
+    words, _, taken = command.partition(" | ")
+    code, out, err = run(*words.split())
+    assert code == 0, err
+    lines = out.splitlines()
+    if taken:
+        grep, option, after, word = taken.split()
+        assert (grep, option) == ("grep", "-A")
+        first = next(number for number, line in enumerate(lines) if word in line)
+        lines = lines[first : first + 1 + int(after)]
+    assert [line.split() for line in example.splitlines()] == [line.split() for line in lines]
 
 
 @pytest.mark.slow

@@ -170,6 +170,39 @@ def portions(
     return _batches(Path(path), step, entries, particle_flow, True, _at_edges)
 
 
+def up_to_damage(
+    path: str | os.PathLike[str], step: int = 100, *, particle_flow: str | None = None
+) -> Iterator[Events]:
+    """Read events as `iterate` does, and where a batch cannot be read, every event before the first that cannot.
+
+    Yields
+    ------
+    Events
+        One batch after the other, smaller ones near the damage.
+
+    Raises
+    ------
+    UnreadableFileError, SettingsError
+        As `iterate`; what is wrong with a batch once all events before the damage are given.
+    """
+    _check_settings(step, None, particle_flow)
+    problem: UnreadableFileError | None = None
+    with opened(Path(path), particle_flow, smear_tracks=True) as source:
+        start = 0
+        while start < source.n_events:
+            end = min(start + step, source.n_events)
+            try:
+                events = source.read(start, end)
+            except UnreadableFileError as found:
+                problem = problem or found
+                if end - start == 1:
+                    raise problem from None
+                step = (end - start) // 2
+                continue
+            yield events
+            start = end
+
+
 def count(path: str | os.PathLike[str]) -> int:
     """Return the number of events of a file without reading them.
 

@@ -6,6 +6,7 @@ import math
 import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 import awkward as ak
@@ -13,7 +14,7 @@ import numpy as np
 
 from hardscatter.errors import UnreadableFileError
 from hardscatter.events import LEADING, Events, flat
-from hardscatter.io.formats import file_format, iterate
+from hardscatter.io.formats import opened, up_to_damage
 
 CLASS_NAMES = {
     211: "charged hadrons", 130: "neutral hadrons", 22: "photons", 11: "electrons", 13: "muons",
@@ -28,6 +29,9 @@ class Inspection:
     path: str
     format: str
     n_events: int = 0
+    """Events that the file should hold."""
+    n_readable: int = 0
+    """How many of them, from the first on, can be read: all below is about these."""
     candidates: dict[str, float] = field(default_factory=dict)
     """Mean, least and greatest number of candidates of an event."""
     classes: dict[str, float] = field(default_factory=dict)
@@ -75,26 +79,28 @@ def inspect(
     Returns
     -------
     Inspection
-        A file that can be opened but not used has its ``problems`` filled.
+        A file that can be opened but not used has its ``problems`` filled; of a damaged one the events before the
+        damage are described.
 
     Raises
     ------
     UnreadableFileError
         If the file cannot be opened or its format is unknown.
     """
-    kind = file_format(path)
+    with opened(Path(path), "eflow", smear_tracks=True) as source:
+        kind, n_events = source.format, source.n_events
     tally = _Tally()
     problems: list[str] = []
     try:
-        for events in iterate(path, step, particle_flow=particle_flow):
+        for events in up_to_damage(path, step, particle_flow=particle_flow):
             tally.add(events)
             if on_events is not None:
                 on_events(len(events))
     except UnreadableFileError as problem:
         problems.append(str(problem))
-    if not problems and tally.n_events == 0:
+    if not problems and n_events == 0:
         problems.append("the file holds no events.")
-    return tally.result(str(path), kind, problems)
+    return tally.result(str(path), kind, n_events, problems)
 
 
 class _Tally:
@@ -143,17 +149,18 @@ class _Tally:
         for name, value in values.items():
             self.sums[group, name] = self.sums.get((group, name), 0.0) + value
 
-    def result(self, path: str, kind: str, problems: list[str]) -> Inspection:
+    def result(self, path: str, kind: str, n_events: int, problems: list[str]) -> Inspection:
         """Return what was counted."""
         if not self.n_events:
-            return Inspection(path, kind, problems=tuple(problems))
+            return Inspection(path, kind, n_events, problems=tuple(problems))
         counts = np.concatenate(self.counts)
         charged = self._group("charged", max(sum(self._group("charged", 1.0).values()), 1.0))
         n_candidates = max(float(counts.sum()), 1.0)
         return Inspection(
             path=path,
             format=kind,
-            n_events=self.n_events,
+            n_events=n_events,
+            n_readable=self.n_events,
             candidates={"mean": float(counts.mean()), "least": float(counts.min()), "most": float(counts.max())},
             classes={name: value for name, value in self._group("classes", self.n_events).items() if value},
             charged=charged,

@@ -130,10 +130,19 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         text = path.read_bytes()
     except OSError as problem:
-        raise UnreadableFileError(
-            f"{path} cannot be read ({problem.strerror}): give the folder of a production."
-        ) from None
+        raise UnreadableFileError(_no_manifest(folder, problem)) from None
     return _read(path, text[: text.rfind(b"\n") + 1])
+
+
+def _no_manifest(folder: Path, problem: OSError) -> str:
+    """Return the sentence about a folder whose manifest cannot be read."""
+    if folder.is_dir() and isinstance(problem, FileNotFoundError):
+        return f"{folder} is no production, it holds no {NAME}: give a folder that mitigate or simulate filled."
+    if not folder.exists():
+        return f"{folder} does not exist: check the name."
+    if not folder.is_dir():
+        return f"{folder} is a file: give the folder of a production."
+    return f"{folder / NAME} cannot be read ({problem.strerror}): check its permissions."
 
 
 def _lock(stream: IO[bytes], folder: Path) -> None:

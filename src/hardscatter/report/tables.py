@@ -148,8 +148,8 @@ def inspection_tables(found: Inspection) -> list[Table]:
     table = Table(show_header=False, title=f"{found.path} ({found.format})", title_justify="left")
     table.add_column(style="bold")
     table.add_column()
-    table.add_row("events", str(found.n_events))
-    if found.n_events:
+    table.add_row("events", f"{found.n_events}{_readable(found)}")
+    if found.n_readable:
         counts = found.candidates
         table.add_row(
             "candidates an event", f"{counts['mean']:.0f} (least {counts['least']:.0f}, most {counts['most']:.0f})"
@@ -170,6 +170,13 @@ def inspection_tables(found: Inspection) -> list[Table]:
             ranges.add_row(name, f"{low:.5g}", f"{high:.5g}")
         tables.append(ranges)
     return tables
+
+
+def _readable(found: Inspection) -> str:
+    """Return what is to be said if not all events can be read."""
+    if found.n_readable == found.n_events:
+        return ""
+    return f", the first {found.n_readable} of them readable" if found.n_readable else ", none of them readable"
 
 
 def _listed(values: Mapping[str, str]) -> str:
