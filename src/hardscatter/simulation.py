@@ -46,7 +46,7 @@ _GROWING = ("n_collisions", "cross_section_mb", "cross_section_error_mb", "n_tri
 _HEPMC = re.compile(r"\.hepmc[23]?(\.gz)?$")
 
 Progress = Callable[[str, int, int], None]
-"""Called with what is being made, how much is ready, and how much is wanted."""
+"""Called with what is being done, how much is ready, and how much there is."""
 
 Selection = Callable[[Collisions], NDArray[np.float64]]
 """Gives the weight of each hard collision, 0 for those that are left out: a filter, or an enrichment, that must depend
@@ -364,8 +364,8 @@ class _Simulation:
             )
         if str(process) == "minbias":
             raise SettingsError(
-                "minbias is what pileup is made of: for crossings of nothing else give a .cmnd file with "
-                "SoftQCD:inelastic = on as the hard process."
+                "minbias is what pileup is made of, no hard process to simulate: for crossings of nothing else use "
+                "hardscatter.trigger.minbias, or give a .cmnd file with SoftQCD:inelastic = on as the hard process."
             )
         self.hard = _hard_process(process, seed, generation)
         energy = self.hard.collision_energy if isinstance(self.hard, Generation) else generation.get("energy")

@@ -36,7 +36,7 @@ from hardscatter.training.configuration import (  # noqa: E402
 )
 from hardscatter.training.curves import draw  # noqa: E402
 from hardscatter.training.data import CrossingBatches  # noqa: E402
-from hardscatter.training.export import export  # noqa: E402
+from hardscatter.training.export import export, model_card  # noqa: E402
 from hardscatter.training.objectives import resolved  # noqa: E402
 from small_trainings import SMALL, batch, small  # noqa: E402
 
@@ -599,6 +599,14 @@ def test_from_yaml_to_a_model_on_the_command_line(run, own, whole, tmp_path, mon
     code, _, err = run(*words, "--resume")
     assert code == 0
     assert "round" not in err
+    code, _, err = run(*words, "--set", "length.rounds=3", "--output", "told", "--progress", "json")
+    assert code == 0, err
+    told = [json.loads(line) for line in err.splitlines() if line.startswith("{")]
+    assert [(line["done"], line["total"]) for line in told if line["doing"] == "rounds"][-1] == (3, 3)
+    assert {"minbias", *SMALL["data"]["processes"]} <= {line["doing"] for line in told}
+    assert "round 1/3" not in err
+    code, _, err = run(*words, "--output", "silent", "--progress", "none")
+    assert [line.partition(":")[0] for line in err.splitlines()] == ["silent/best.ckpt", "silent/curves.png"]
     code, _, err = run("export", "runs/small", "small.onnx")
     assert code == 0
     assert "9000 candidates: largest difference" in err
@@ -632,6 +640,14 @@ def test_wrong_words_get_one_sentence_and_leave_nothing(run, own, tmp_path, monk
     assert words in err
     assert err.count("\n") == 1, err
     assert files(tmp_path) == ["own.yaml"]
+
+
+def test_a_model_card_names_cards_of_ones_own_without_the_folders_of_this_machine():
+    training = small(data={"cards": ["/home/me/cards/mine.toml", "cms-phase2"]})
+    codes = dict(zip(training.data.cards, ("abc", "def"), strict=True))
+    seen = {"crossings": 8, "round": 2, "precision": "32-true"}
+    lines = model_card(training, seen, codes, 1e-6, 1000).splitlines()
+    assert "| detector cards | mine.toml (abc), cms-phase2 (def) |" in lines
 
 
 def test_wrong_exports_get_one_sentence(run, whole, tmp_path, monkeypatch):

@@ -39,6 +39,12 @@ def only_sentence(error):
     return lines[0]
 
 
+def test_the_program_starts_without_numpy_and_torch():
+    code = "import sys, hardscatter.cli; print([name for name in ('numpy', 'awkward', 'torch') if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
 def test_version_and_help(run):
     assert run("--version")[1].strip() == f"hardscatter {hs.__version__}"
     for verb in ("inspect", "mitigate", "evaluate", "methods", "convert"):
@@ -58,6 +64,102 @@ def test_inspect(run, delphes_file):
     assert found["charged"]["pileup vertex"] > 0.9
     code, out, _ = run("inspect", delphes_file)
     assert "delphes" in out
+
+
+@pytest.mark.parametrize(("step", "readable"), [(100, 8), (3, 8), (100, 0)])
+def test_inspect_of_a_file_damaged_in_the_middle_says_what_can_be_read(run, tmp_path, step, readable):
+    path = tmp_path / "hurt.parquet"
+    with hs.Writer(path) as writer:
+        for seed in (1, 2, 3):
+            writer.write(toy_events(8, 60, seed=seed))
+    groups = pq.ParquetFile(path).metadata
+    assert groups.num_row_groups == 3
+    column = groups.row_group(readable // 8).column(0)
+    content = bytearray(path.read_bytes())
+    start = column.dictionary_page_offset or column.data_page_offset
+    content[start : start + column.total_compressed_size] = b"\xff" * column.total_compressed_size
+    path.write_bytes(content)
+    code, out, err = run("inspect", path, "--step", step, "--progress", "none")
+    assert code == 1
+    said = "none" if readable == 0 else f"the first {readable}"
+    assert out.splitlines()[1] == f"events\t24, {said} of them readable"
+    assert ("candidates an event" in out) == (readable > 0)
+    assert err.startswith("problem: ") or "\nproblem: " in err
+    assert "hurt.parquet is damaged or cut short" in err
+    found = json.loads(run("inspect", path, "--json", "--step", step)[1])
+    assert (found["n_events"], found["n_readable"], found["usable"]) == (24, readable, False)
+    if readable:
+        assert found["candidates"]["mean"] == pytest.approx(float(ak.mean(toy_events(8, 60, seed=1).n_candidates)))
+
+
+def test_inspect_of_a_file_with_one_bad_event_describes_those_before(run, tmp_path):
+    events = toy_events(9, 30)
+    momenta = ak.to_list(events.candidates.pt)
+    momenta[5][3] = math.nan
+    hs.write(tmp_path / "nan.parquet", events.with_field("candidates", ak.with_field(
+        events.array["candidates"], ak.values_astype(ak.Array(momenta), np.float32), "pt")))  # fmt: skip
+    code, out, err = run("inspect", tmp_path / "nan.parquet")
+    assert code == 1
+    assert out.splitlines()[1] == "events\t9, the first 5 of them readable"
+    assert "problem: " in err
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        (
+            "plain",
+            "plain is no production, it holds no manifest.jsonl: give a folder that mitigate or simulate filled.",
+        ),
+        ("nowhere", "nowhere does not exist: check the name."),
+        ("file", "file is a file: give the folder of a production."),
+    ],
+)
+def test_verify_of_what_is_no_production_gets_one_sentence(run, tmp_path, monkeypatch, name, sentence):
+    monkeypatch.chdir(tmp_path)
+    Path("plain").mkdir()
+    Path("plain/notes.txt").write_text("no events")
+    Path("file").write_text("no folder")
+    code, out, err = run("verify", name)
+    assert (code, out) == (1, "")
+    assert only_sentence(err) == f"hardscatter: {sentence}"
+
+
+def test_verify_tells_machines_how_far_it_is(run, toy_file, tmp_path):
+    folder = tmp_path / "parts"
+    assert run("mitigate", toy_file, folder, "--method", "chs", "--part", 2)[0] == 0
+    code, out, err = run("verify", folder, "--progress", "json")
+    assert code == 0
+    assert out == f"{folder}: 5 events in 3 parts of 1 inputs, whole\n"
+    last = json.loads(err.splitlines()[-1])
+    assert (last["doing"], last["done"], last["total"]) == ("verifying", 3, 3)
+    assert run("verify", folder, "--progress", "none") == (0, out, "")
+    assert run("verify", folder, "--progress", "loud")[0] == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "near"),
+    [
+        (("mitigate", "toy.parquet", "out.parquet", "--method", "PUPI"), "no method 'PUPI' (did you mean puppi"),
+        (("evaluate", "toy.parquet", "--method", "totl"), "there is no method 'totl' (did you mean total"),
+        (("simulate", "ttbar", "out.parquet"),
+         "(did you mean ttbar-dileptonic or ttbar-semileptonic or ttbar-hadronic?)"),
+        (("simulate", "minbias", "out.parquet"), "no hard process to simulate"),
+    ],
+)  # fmt: skip
+def test_unknown_names_come_with_the_nearest_known(run, toy_file, monkeypatch, words, near):
+    monkeypatch.chdir(toy_file.parent)
+    code, _, err = run(*words)
+    assert code == 1
+    assert near in only_sentence(err)
+    assert [path.name for path in toy_file.parent.iterdir()] == ["toy.parquet"]
+
+
+def test_the_list_of_processes_says_what_minbias_is_for(run):
+    code, out, _ = run("processes")
+    assert code == 0
+    line = next(line for line in out.splitlines() if line.startswith("minbias\t"))
+    assert "what pileup is made of, no hard process to simulate" in line
 
 
 def test_inspect_warns(run, tmp_path):

@@ -12,7 +12,7 @@ import hardscatter as hs
 from hardscatter import jobs
 from hardscatter.errors import HardscatterError, SettingsError, UnreadableFileError, UnwritableFileError
 from hardscatter.jobs import Cluster, Outcome, run
-from hardscatter.production import Mitigation, Order, chain, files_of, produce_from_files, verify
+from hardscatter.production import Mitigation, Order, chain, files_of, parts_of, produce_from_files, verify
 from hardscatter.production.manifest import NAME, read_manifest
 from helpers import toy_events
 
@@ -52,6 +52,20 @@ class TestFilesOf:
         (out / "stray.parquet").write_bytes(b"half")
         assert files_of([out]) == parts
         assert len(parts) == 4
+
+    def test_the_parts_of_one_input_come_in_the_order_of_its_entries(self, inputs, tmp_path):
+        out = tmp_path / "out"
+        produce_from_files(files_of([inputs]), out, ORDER)
+        first, *rest = (out / NAME).read_text().splitlines()
+        (out / NAME).write_text("\n".join([first, *rest[::-1]]) + "\n")  # as workers may finish them
+        (inputs / "a.parquet").rename(tmp_path / "moved.parquet")
+        parts = parts_of(out, tmp_path / "moved.parquet")
+        assert [len(hs.read(part)) for part in parts] == [4, 4, 2]
+        events = hs.concatenate([hs.read(part) for part in parts])
+        assert events.candidates.pt.tolist() == hs.read(tmp_path / "moved.parquet").candidates.pt.tolist()
+        hs.write(tmp_path / "other.parquet", toy_events(2, 40, seed=8))
+        with pytest.raises(UnreadableFileError, match=r"out holds nothing made of .*other\.parquet"):
+            parts_of(out, tmp_path / "other.parquet")
 
     def test_a_file_named_twice_is_refused(self, inputs):
         with pytest.raises(SettingsError, match="named twice"):

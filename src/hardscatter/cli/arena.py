@@ -12,7 +12,7 @@ from hardscatter.cli.options import Json, ParticleFlow, Step, Work, with_workers
 from hardscatter.errors import SettingsError
 
 if TYPE_CHECKING:
-    from hardscatter.report.progress import Tell
+    from hardscatter.simulation import Progress
     from hardscatter.workshop2014 import Result
 
 
@@ -118,7 +118,7 @@ def arena(
 
 
 def _workshop(
-    output: Path, words: list[str], pileups: list[str], samples: list[str], n: int, seed: int, tell: Tell
+    output: Path, words: list[str], pileups: list[str], samples: list[str], n: int, seed: int, tell: Progress
 ) -> Result:
     """Run the workshop's benchmark with its own methods and those that were asked for."""
     from hardscatter.arena.run import check_folder

@@ -14,7 +14,7 @@ import typer
 
 if TYPE_CHECKING:
     from hardscatter.jobs import Cluster
-    from hardscatter.report.progress import Tell
+    from hardscatter.simulation import Progress
 
 File = Annotated[Path, typer.Argument(help="Delphes ROOT, packed Delphes (.npz), PFNano, or a hardscatter file.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]
@@ -55,7 +55,7 @@ class Work:
     progress: str
 
     @contextmanager
-    def stages(self) -> Iterator[Tell]:
+    def stages(self) -> Iterator[Progress]:
         """Show the progress of work that has several stages."""
         from hardscatter.report.progress import stages
 

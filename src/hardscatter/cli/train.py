@@ -23,6 +23,9 @@ def train(
     devices: Annotated[int, typer.Option(help="Devices; more than one trains on the sum of their batches.")] = 1,
     precision: Annotated[str, typer.Option(help="32, or bf16 for matrix products in bfloat16.")] = "32",
     workers: Annotated[int, typer.Option(help="Processes that make crossings meanwhile; 0: none.")] = 1,
+    shown: Annotated[
+        str, typer.Option("--progress", help="auto: a line a round; json: lines for machines on stderr; none.")
+    ] = "auto",
 ) -> None:
     """Train a network on our own collisions; stop it at will and go on with --resume.
 
@@ -36,6 +39,7 @@ def train(
     runs/trial/curves.png: the learning curves
     ```
     """
+    from hardscatter.report.progress import stages
     from hardscatter.report.terminal import say
     from hardscatter.threads import threads
     from hardscatter.training import Machine, load_configuration, train
@@ -53,8 +57,11 @@ def train(
         "machine",
     )  # fmt: skip
     folder = output or Path("runs") / training.name
+    told = shown == "auto"  # a line a round says more than a bar
     try:
-        best = train(training, folder, machine, resume=resume, on_round=say_round)
+        with stages("none" if told else shown) as tell:
+            on_round = say_round if told else lambda at: tell("rounds", at.round, at.rounds)
+            best = train(training, folder, machine, resume=resume, on_round=on_round, progress=tell)
     except (KeyboardInterrupt, SystemExit):
         if leads() and (folder / CONFIGURATION).exists():
             say(f"{folder}: go on with the same words and --resume")

@@ -7,12 +7,13 @@ from typing import Annotated
 
 import typer
 
-from hardscatter.cli.options import Json
+from hardscatter.cli.options import Json, Shown
 
 
 def verify(
     folder: Annotated[Path, typer.Argument(help="The folder of a production.")],
     json: Json = False,
+    shown: Shown = "auto",
 ) -> None:
     """Prove that a production is whole: every part there with its checksum, every entry of every input once.
 
@@ -25,9 +26,11 @@ def verify(
     """
     from hardscatter.production import verify
     from hardscatter.production.manifest import read_manifest
+    from hardscatter.report.progress import stages
     from hardscatter.report.terminal import say, show_json
 
-    problems = verify(folder)
+    with stages(shown, "parts") as tell:
+        problems = verify(folder, progress=tell)
     manifest = read_manifest(folder)
     events = sum(line["events"] for line in manifest.parts.values())
     if json:

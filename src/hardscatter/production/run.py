@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -124,21 +125,29 @@ def produce(
         return _make(parts, n, manifest, order, workers, False, progress, [])
 
 
-def verify(folder: Path) -> list[str]:
+def verify(folder: str | os.PathLike[str], *, progress: Progress | None = None) -> list[str]:
     """Return what is wrong with a production: one sentence each, none if all that the manifest says is so.
 
     Every part must be there with its checksum, nothing else but them, and the parts of each input must hold each of its
     entries exactly once.
+
+    Parameters
+    ----------
+    folder
+        Of the production.
+    progress
+        Called with what is being done, how many parts are looked through and how many there are.
 
     Raises
     ------
     UnreadableFileError
         If there is no manifest, or it is damaged.
     """
+    folder = Path(folder)
     manifest = read_manifest(folder)
     problems = []
     listed = {"manifest.jsonl"}
-    for line in manifest.parts.values():
+    for done, line in enumerate(manifest.parts.values(), start=1):
         for name, size, digest in [(line["part"], line["bytes"], line["sha256"])] + [
             (more["file"], more["bytes"], more["sha256"]) for more in line.get("with", [])
         ]:
@@ -150,6 +159,8 @@ def verify(folder: Path) -> list[str]:
                 problems.append(
                     f"{path} has changed since it was made: delete it and give the command that made it again."
                 )
+        if progress is not None:
+            progress("verifying", done, len(manifest.parts))
     strange = sorted(path.name for path in folder.iterdir() if path.is_file() and path.name not in listed)
     problems += [f"{folder / name} is not in the manifest." for name in strange]
     by_input: dict[str, list[tuple[int, int]]] = {}

@@ -15,12 +15,11 @@ from hardscatter.errors import SettingsError
 if TYPE_CHECKING:
     from rich.progress import TaskID
 
+    from hardscatter.simulation import Progress
+
 KINDS = ("auto", "json", "none")
 """``auto``: a bar on a terminal, a line at every tenth elsewhere; ``json``: a line a second on stderr, each an object
 with ``doing``, ``done``, ``total``, ``rate`` (a second) and ``seconds_left``, the last two null while unknown."""
-
-Tell = Callable[[str, int, int], None]
-"""Called with what is being done, how much is ready, and how much there is."""
 
 _EVERY = 1.0  # s between lines of JSON
 
@@ -81,7 +80,7 @@ def progress(what: str, total: int, kind: str = "auto") -> Iterator[Advance]:
 
 
 @contextmanager
-def stages(kind: str = "auto", unit: str = "") -> Iterator[Tell]:
+def stages(kind: str = "auto", unit: str = "") -> Iterator[Progress]:
     """Show work that has several stages, each told by name, how much is done and how much there is."""
     check_kind(kind)
     if kind == "none":
@@ -97,7 +96,7 @@ def stages(kind: str = "auto", unit: str = "") -> Iterator[Tell]:
 
 
 @contextmanager
-def json_lines(clock: Callable[[], float] = time.monotonic) -> Iterator[Tell]:
+def json_lines(clock: Callable[[], float] = time.monotonic) -> Iterator[Progress]:
     """Write a line of JSON at most once a second, and the last of each stage, to stderr."""
     paces = _Paces(clock)
     written = -_EVERY
@@ -172,15 +171,15 @@ class _Tenths:
 
 
 @contextmanager
-def _bars() -> Iterator[Tell]:
+def _bars() -> Iterator[Progress]:
     """Draw a bar a stage, with how much is done, how fast, and how long it takes still."""
+    from rich import progress as rich
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-               TextColumn("{task.fields[pace]}"))  # fmt: skip
+    columns = (rich.TextColumn("{task.description}"), rich.BarColumn(), rich.MofNCompleteColumn(),
+               rich.TimeElapsedColumn(), rich.TextColumn("{task.fields[pace]}"))  # fmt: skip
     paces = _Paces()
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+    with rich.Progress(*columns, console=Console(stderr=True), transient=True) as bars:
         tasks: dict[str, TaskID] = {}
 
         def draw(what: str, done: int, total: int) -> None:

@@ -8,6 +8,6 @@ if missing := [name for name in ("torch", "lightning", "onnx", "onnxscript", "ya
     raise MissingExtraError(f"training needs {', '.join(missing)}: pip install 'hardscatter[train]'.")
 
 from hardscatter.training.configuration import Machine, Training, configurations, load_configuration
-from hardscatter.training.run import Progress, history, load, train
+from hardscatter.training.run import Round, history, load, train
 
-__all__ = ["Machine", "Progress", "Training", "configurations", "history", "load", "load_configuration", "train"]
+__all__ = ["Machine", "Round", "Training", "configurations", "history", "load", "load_configuration", "train"]

@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from hardscatter.errors import SettingsError, UnreadableFileError, UnwritableFil
 from hardscatter.generate import Generation, build
 from hardscatter.io import count
 from hardscatter.io.faults import check_archive
-from hardscatter.simulation import pileup_of
+from hardscatter.simulation import Progress, pileup_of
 from hardscatter.threads import set_threads, threads
 from hardscatter.training.configuration import (
     Crossings,
@@ -49,7 +50,7 @@ MONITORED = "validation/loss"
 
 
 @dataclass(frozen=True)
-class Progress:
+class Round:
     """What is known after a round."""
 
     round: int
@@ -70,7 +71,8 @@ def train(
     machine: Machine | None = None,
     *,
     resume: bool = False,
-    on_round: Callable[[Progress], object] | None = None,
+    on_round: Callable[[Round], object] | None = None,
+    progress: Progress | None = None,
 ) -> Path:
     """Train a network and return the path of the best checkpoint.
 
@@ -90,6 +92,9 @@ def train(
         Go on with what the folder holds.
     on_round
         Called after each round, when all of it is written.
+    progress
+        Called while collisions are made, before the first round: with what they are, how many are ready, how many
+        there are to be.
 
     Raises
     ------
@@ -113,7 +118,7 @@ def train(
             _prepare(training, folder, resume, last["epoch"] + 1 if last else 0)
         if last is None or not last["finished"]:
             if trainer.is_global_zero:
-                _build(training)
+                _build(training, progress)
             with _threads(machine.threads):
                 _fit(trainer, module, CrossingData(training, machine), folder / LAST if last else None)
     rounds = history(folder)
@@ -185,7 +190,7 @@ def history(folder: str | Path) -> list[dict[str, Any]]:
 
 
 def _trainer(
-    training: Training, folder: Path, machine: Machine, on_round: Callable[[Progress], object] | None
+    training: Training, folder: Path, machine: Machine, on_round: Callable[[Round], object] | None
 ) -> lightning.Trainer:
     stop = EarlyStopping(MONITORED, patience=training.length.patience, check_finite=True)
     try:
@@ -272,17 +277,18 @@ def _check_data(training: Training) -> None:
                 _generations(data)
 
 
-def _build(training: Training) -> None:
+def _build(training: Training, progress: Progress | None) -> None:
     """Make the collisions before several processes look for them."""
     for data in _both(training):
         match data:
             case ParticleLevelCrossings():
-                pileup_pool(data.seed, data.n_minbias, workers=threads())
+                pileup_pool(data.seed, data.n_minbias, threads(), progress)
                 for sample in data.samples:
-                    hard_collisions(sample, data.seed, data.n_hard, workers=threads())
+                    hard_collisions(sample, data.seed, data.n_hard, threads(), progress)
             case Crossings():
                 for generation, n in _generations(data):
-                    build(generation, n, workers=threads())
+                    tell = None if progress is None else partial(progress, generation.process)
+                    build(generation, n, workers=threads(), on_collisions=tell)
 
 
 def _both(training: Training) -> tuple[Data, Data]:
@@ -304,7 +310,7 @@ class _Rounds(Checkpoint):
     written anew when the round is repeated.
     """
 
-    def __init__(self, folder: Path, training: Training, on_round: Callable[[Progress], object] | None) -> None:
+    def __init__(self, folder: Path, training: Training, on_round: Callable[[Round], object] | None) -> None:
         self._folder, self._length, self._on_round = folder, training.length, on_round
         self._best = math.inf
         self._began = self._round_began = self._idle_since = time.perf_counter()
@@ -331,7 +337,7 @@ class _Rounds(Checkpoint):
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:  # noqa: ARG002
         now, length, number = time.perf_counter(), self._length, trainer.current_epoch + 1
-        progress = Progress(
+        progress = Round(
             number, length.rounds, number * length.steps * length.crossings * trainer.world_size, now - self._began,
             self._waiting / (now - self._round_began),
             {name: float(value) for name, value in sorted(trainer.callback_metrics.items())},
@@ -389,7 +395,7 @@ def _quiet() -> Iterator[None]:
             logger.setLevel(level)
 
 
-def say_round(progress: Progress) -> None:
+def say_round(progress: Round) -> None:
     """Print one line about a round."""
     values = progress.values
     print(
