@@ -61,7 +61,7 @@ class ClusterError(HardscatterError, RuntimeError):
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return a remark on the known names nearest to an unknown one, as `` (did you mean a or b?)``; empty if none is.
+    """Return a remark on the known names nearest to an unknown one, `` (did you mean a, b or c?)``, or nothing.
 
     Near is what begins with the word, or is written much like it; capital letters do not count.
     """
@@ -72,7 +72,10 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     begins = [name for name in names if len(word) > 1 and name.lower().startswith(word.lower())]
     alike = [small[name] for name in get_close_matches(word.lower(), small, n=_MOST)]
     near = list(dict.fromkeys([*begins, *alike]))[:_MOST]
-    return f" (did you mean {' or '.join(near)}?)" if near else ""
+    if not near:
+        return ""
+    *others, last = near
+    return f" (did you mean {' or '.join([', '.join(others), last] if others else [last])}?)"
 
 
 def _one_line(text: str) -> str:

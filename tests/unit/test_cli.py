@@ -143,7 +143,7 @@ def test_verify_tells_machines_how_far_it_is(run, toy_file, tmp_path):
         (("mitigate", "toy.parquet", "out.parquet", "--method", "PUPI"), "no method 'PUPI' (did you mean puppi"),
         (("evaluate", "toy.parquet", "--method", "totl"), "there is no method 'totl' (did you mean total"),
         (("simulate", "ttbar", "out.parquet"),
-         "(did you mean ttbar-dileptonic or ttbar-semileptonic or ttbar-hadronic?)"),
+         "(did you mean ttbar-dileptonic, ttbar-semileptonic or ttbar-hadronic?)"),
         (("simulate", "minbias", "out.parquet"), "no hard process to simulate"),
     ],
 )  # fmt: skip
