@@ -165,11 +165,11 @@ def test_settings_are_frozen_closed_and_picklable(small):
     assert method == Learned(small)
     method.weights(toy_events(1, 20))
     assert pickle.loads(pickle.dumps(method)) == method
-    assert settings_of(method) == {"class": "Learned", "model": small, "chunk": 20_000}
+    assert settings_of(method) == {"class": "Learned", "model": small, "chunk": 20_000, "device": "cpu"}
     with pytest.raises(dataclasses.FrozenInstanceError):
         method.chunk = 3
     with pytest.raises(ValidationError):
-        Learned(small, device="gpu")
+        Learned(small, engine="gpu")
     with pytest.raises(ValidationError, match="at least 1"):
         Learned(small, chunk=0)
 

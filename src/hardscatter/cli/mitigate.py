@@ -37,6 +37,7 @@ def mitigate(
     uncertainty: Annotated[
         bool, typer.Option("--uncertainty", help="Write the errors of the weights too, for learned methods with them.")
     ] = False,
+    device: Annotated[str, typer.Option(help="Where attention networks run: cpu, or a GPU such as cuda.")] = "cpu",
     entries: Entries = None,
     overwrite: Overwrite = False,
     particle_flow: ParticleFlow = None,
@@ -70,8 +71,8 @@ def mitigate(
         refuse_in_a_folder(output, entries=entries is not None, overwrite=overwrite)
         with work.stages() as tell:
             produced = mitigate_files(
-                files, output, names, uncertainty=uncertainty, particle_flow=particle_flow, part=part, step=step,
-                file_format=file_format, cluster=work.cluster, skip_bad=skip_bad, progress=tell,
+                files, output, names, uncertainty=uncertainty, device=device, particle_flow=particle_flow, part=part,
+                step=step, file_format=file_format, cluster=work.cluster, skip_bad=skip_bad, progress=tell,
             )  # fmt: skip
         say_produced(produced)
         return
@@ -80,8 +81,8 @@ def mitigate(
     path = _only(files, output)
     with progress("mitigating", total_of(path, entries), work.progress) as advance:
         n_events = mitigate_file(
-            path, output, names, uncertainty=uncertainty, entries=entries, step=step, overwrite=overwrite,
-            particle_flow=particle_flow, on_events=advance,
+            path, output, names, uncertainty=uncertainty, device=device, entries=entries, step=step,
+            overwrite=overwrite, particle_flow=particle_flow, on_events=advance,
         )  # fmt: skip
     say(f"{output}: {n_events} events with weights {', '.join(by_name(names))}")
 

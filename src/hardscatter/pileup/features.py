@@ -196,7 +196,7 @@ def features(events: Events, schema: FeatureSchema = DEFAULT_SCHEMA) -> tuple[ND
     """
     offsets, _ = flat_candidates(events)
     sources = _Sources(events, offsets)
-    there = [i for i, column in enumerate(schema.columns) if all(sources.there(field) for field in column.needs)]
+    there = columns_there(events, schema)
     columns = [schema.columns[i] for i in there]
     rows, places, tables = sources.gather([column.source for column in columns])
     transforms = np.array([_TRANSFORMS.index(column.transform) for column in columns], dtype=np.int64)
@@ -213,6 +213,21 @@ def features(events: Events, schema: FeatureSchema = DEFAULT_SCHEMA) -> tuple[ND
 
     over_crossings(run, len(events))
     return matrix, offsets
+
+
+def columns_there(events: Events, schema: FeatureSchema) -> list[int]:
+    """Return the columns of a schema whose optional fields the events have; all others are 0."""
+    fields = {*events.fields, *(f"candidates.{name}" for name in events.candidates.fields)}
+    there = {field for field in OPTIONAL if field in fields or f"candidates.{field}" in fields}
+    return [i for i, column in enumerate(schema.columns) if there.issuperset(column.needs)]
+
+
+def source(events: Events, name: str) -> NDArray[Any]:
+    """Return what a column is made of, flat, shape (N,); raises SettingsError if it is nothing measured."""
+    offsets, _ = flat_candidates(events)
+    if name in pixels.NAMES:
+        return pixels.pixel_sums(events)[:, pixels.NAMES[name]]
+    return _Sources(events, offsets)[name]
 
 
 def coordinates(events: Events) -> NDArray[np.float32]:
@@ -261,11 +276,7 @@ class _Sources:
 
     def __init__(self, events: Events, offsets: NDArray[np.int64]) -> None:
         self._events, self._offsets = events, offsets
-        self._fields = set(events.fields) | {f"candidates.{name}" for name in events.candidates.fields}
         self._made: dict[str, NDArray[Any]] = {}
-
-    def there(self, field: str) -> bool:
-        return field in self._fields or f"candidates.{field}" in self._fields
 
     def gather(
         self, names: list[str]

@@ -10,7 +10,7 @@ from hardscatter.errors import SettingsError
 from hardscatter.events import Events, with_weights
 from hardscatter.io.conversion import convert
 from hardscatter.io.formats import Entries
-from hardscatter.pileup.method import Method, by_name, get_method, mitigate, settings_of
+from hardscatter.pileup.method import CPU, Method, by_name, get_method, mitigate, settings_of, with_device
 from hardscatter.pileup.uncertainty import spread_model, weights_and_errors, without_errors
 
 
@@ -20,6 +20,7 @@ def mitigate_file(
     names: str | Sequence[str],
     *,
     uncertainty: bool = False,
+    device: str = CPU,
     entries: Entries = None,
     step: int = 100,
     overwrite: bool = False,
@@ -36,17 +37,20 @@ def mitigate_file(
     uncertainty
         Write the errors of the weights as well, under the same names, for those methods that know them
         (`hardscatter.weight_errors`).
+    device
+        Where learned methods run, "cpu" or a device of PyTorch such as "cuda"
+        (`hardscatter.pileup.learned.Learned`).
     path, output, entries, step, overwrite, particle_flow, on_events
         As for `hardscatter.convert`.
 
     Raises
     ------
     HardscatterError
-        If a method is unknown, two get the same name, or errors are asked for and no method knows them, before any
-        work; and as `convert` and `hardscatter.mitigate` do.
+        If a method is unknown or no network that a device could run, two get the same name, or errors are asked for
+        and no method knows them, before any work; and as `convert` and `hardscatter.mitigate` do.
     """
     chosen = by_name([names] if isinstance(names, str) else names)
-    methods = {name: get_method(method) for name, method in chosen.items()}
+    methods = {name: with_device(get_method(method), device) for name, method in chosen.items()}
     spreads = {name: spread_model(method) if uncertainty else None for name, method in methods.items()}
     if uncertainty and not any(spreads.values()):
         raise SettingsError(without_errors(*spreads))

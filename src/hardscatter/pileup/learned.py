@@ -17,6 +17,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property, lru_cache
+from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -28,18 +29,20 @@ from numpy.typing import NDArray
 from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
 
-from hardscatter.errors import UnreadableFileError
+from hardscatter.errors import MissingExtraError, SettingsError, UnreadableFileError
 from hardscatter.events import Events, flat_candidates, jagged
 from hardscatter.geometry import NO_NEIGHBOUR
 from hardscatter.pileup.attention import Attention, attention
 from hardscatter.pileup.features import FeatureSchema, coordinates, features
 from hardscatter.pileup.links import Links, Nearest, links_from_json, links_of
-from hardscatter.pileup.method import MODEL_SUFFIX
+from hardscatter.pileup.method import CPU, MODEL_SUFFIX
 from hardscatter.pileup.parameters import check_contained, read_parameters
 from hardscatter.threads import over_crossings
 
 MODELS = Path(__file__).parent / "models"
 """Where the shipped models lie."""
+DEVICE_CHUNK = 500_000
+"""Candidates that keep a GPU busy, about fifty crossings: of its memory they take some 4 GB."""
 SPREAD = "-spread"
 """What the model of a model's errors is called more."""
 
@@ -66,7 +69,11 @@ class Learned:
     model: str
     """Name of a shipped model, or the path of an .onnx file."""
     chunk: int = 20_000
-    """Candidates that the network sees at once, at least one crossing: the memory of each thread grows with it."""
+    """Candidates that the network sees at once, at least one crossing: the memory of each thread grows with it. A GPU
+    wants many (`DEVICE_CHUNK`)."""
+    device: str = CPU
+    """Where neighbours, features and network run: "cpu", our kernels; or a device of PyTorch, such as "cuda" or
+    "cuda:1", for graph attention networks (`hardscatter.nets.device`). Weights agree within 10⁻⁵."""
 
     def __post_init__(self) -> None:
         if self.chunk < 1:
@@ -86,10 +93,20 @@ def weigh(events: Events, methods: Sequence[Learned]) -> list[ak.Array]:
     """Return the weights of several networks; what two of them want of a crossing is made once.
 
     At once they see as many candidates as the one with the smallest chunk.
+
+    Raises
+    ------
+    UnreadableFileError
+        As `describe`.
+    SettingsError, MissingExtraError
+        If they name several devices, or one that does not serve (`hardscatter.nets.device.weigh`); without PyTorch.
     """
     networks = [load(method.model) for method in methods]
     offsets, _ = flat_candidates(events)
     edges = _chunks(offsets, min((method.chunk for method in methods), default=1))
+    devices = {method.device for method in methods}
+    if devices - {CPU}:
+        return [jagged(result, offsets) for result in _engine()(events, networks, edges, _only(devices))]
     results = [np.empty(offsets[-1], dtype=np.float32) for _ in networks]
 
     def run(first: int, last: int) -> None:
@@ -100,6 +117,20 @@ def weigh(events: Events, methods: Sequence[Learned]) -> list[ak.Array]:
 
     over_crossings(run, len(edges) - 1)
     return [jagged(result, offsets) for result in results]
+
+
+def _engine() -> Any:
+    """Return what weighs on other devices: in a room above, for it needs PyTorch, and so found by its name."""
+    try:
+        return import_module("hardscatter.nets.device").weigh
+    except ModuleNotFoundError as problem:
+        raise MissingExtraError(f"a device needs {problem.name}: pip install 'hardscatter[train]'.") from None
+
+
+def _only(devices: set[str]) -> str:
+    if len(devices) > 1:
+        raise SettingsError(f"networks that run together need one device, not {', '.join(sorted(devices))}.")
+    return devices.pop()
 
 
 class Inputs:
@@ -198,7 +229,7 @@ class Network:
             return None
         if ours is None:
             return None
-        tried = _made_up(len(card.schema), card.links.width)
+        tried = made_up(len(card.schema), card.links.width)
         difference = np.abs(ours.weights(*tried) - self._onnx(*tried))
         return ours if difference.max() <= _SAME else None  # a NaN is refused as well
 
@@ -223,6 +254,10 @@ class Network:
         execute = self._onnx if self.attention is None else self.attention.weights
         with _one_sentence(f"model {self.card.path} fails on {n} candidates", _SMALLER):
             weights = execute(features, coordinates, neighbours)
+        return self.checked(weights, n)
+
+    def checked(self, weights: NDArray[np.float32], n: int) -> NDArray[np.float32]:
+        """Return weights of `n` candidates; raises UnreadableFileError if they are not numbers in [0, 1]."""
         if weights.shape != (n,) or not ((weights >= 0) & (weights <= 1)).all():  # a NaN is refused as well
             raise UnreadableFileError(
                 f"model {self.card.path} gives weights that are not one number from 0 to 1 for each candidate: "
@@ -241,8 +276,8 @@ class Network:
         return weights
 
 
-def _made_up(n_features: int, width: int) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]:
-    """Return features, coordinates and neighbours of some candidates; a tenth of the neighbours is not there."""
+def made_up(n_features: int, width: int) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]:
+    """Return features, coordinates and neighbours to try a network on; a tenth of the neighbours is not there."""
     n, rng = 101, np.random.default_rng(1)
     features = rng.normal(size=(n, n_features))
     coordinates = np.stack([rng.uniform(-5, 5, n), rng.uniform(-np.pi, np.pi, n), rng.normal(size=n)], axis=1)

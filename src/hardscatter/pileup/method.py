@@ -19,6 +19,8 @@ from hardscatter.events import Events, flat_candidates
 
 ENTRY_POINT_GROUP = "hardscatter.methods"
 MODEL_SUFFIX = ".onnx"
+CPU = "cpu"
+"""The device that needs no PyTorch."""
 
 
 @runtime_checkable
@@ -159,6 +161,24 @@ def get_method(method: str | Method) -> Method:
         near = did_you_mean(method, catalogue)
         raise UnknownMethodError(f"there is no method '{method}'{near}; there are {', '.join(catalogue)}.")
     return catalogue[method].make()
+
+
+def with_device(method: Method, device: str) -> Method:
+    """Return a method that runs on a device: itself on "cpu", else a learned one with a batch as large as a GPU wants.
+
+    Raises
+    ------
+    SettingsError
+        If the method is none of `hardscatter.pileup.learned.Learned`.
+    """
+    if device == CPU:
+        return method
+    from hardscatter.pileup.learned import DEVICE_CHUNK, Learned  # only who wants a network loads ONNX Runtime
+
+    if not isinstance(method, Learned):
+        name = type(method).__name__
+        raise SettingsError(f"{name} runs on the processor alone: device '{device}' is for networks such as total.")
+    return dataclasses.replace(method, device=device, chunk=DEVICE_CHUNK)
 
 
 def by_name(chosen: Sequence[str]) -> dict[str, str]:

@@ -28,7 +28,7 @@ STRIP = 0.5
 """Half the width in eta of the strips, which run around the whole of phi."""
 
 _RADII2 = tuple(radius * radius for radius in RADII)
-_CLOSEST = 0.02  # nearer than a calorimeter can tell: without it one pair of split energy would be all of the sum
+CLOSEST = 0.02  # nearer than a calorimeter can tell: without it one pair of split energy would be all of the sum
 _RING = 2
 """Cells to either side that a radius of the largest cone covers."""
 _LANES = 16
@@ -246,7 +246,7 @@ def _sum(block: _Block, kind: int, sums: NDArray[np.float64], line: int) -> None
         d += pt if separation2 < _RADII2[3] else 0.0
         within = pt if separation2 < _RADII2[4] else 0.0
         e += within
-        shape += within * within / max(separation2, _CLOSEST * _CLOSEST)
+        shape += within * within / max(separation2, CLOSEST * CLOSEST)
     n = len(RADII)
     sums[line, kind * n] = a
     sums[line, kind * n + 1] = b

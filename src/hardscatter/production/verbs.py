@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 from hardscatter.detector import Card, load_card
 from hardscatter.errors import SettingsError
 from hardscatter.jobs import Cluster, at_work
-from hardscatter.pileup.method import MODEL_SUFFIX, by_name, get_method, settings_of
+from hardscatter.pileup.method import CPU, MODEL_SUFFIX, by_name, get_method, settings_of, with_device
 from hardscatter.pileup.uncertainty import spread_model, without_errors
 from hardscatter.production.inputs import files_of, identity
 from hardscatter.production.run import PART, Order, Produced, produce, produce_from_files
@@ -29,6 +29,7 @@ def mitigate_files(
     names: str | Sequence[str],
     *,
     uncertainty: bool = False,
+    device: str = CPU,
     particle_flow: str | None = None,
     part: int = PART,
     step: int = 100,
@@ -45,7 +46,7 @@ def mitigate_files(
         The inputs, as for `files_of`.
     folder
         Of the output: parts, each with the entries of one input, and ``manifest.jsonl``.
-    names, uncertainty, particle_flow
+    names, uncertainty, device, particle_flow
         As for `hardscatter.mitigate_file`.
     part
         Events in a part, at most.
@@ -62,14 +63,16 @@ def mitigate_files(
         If a method is unknown, before any work; and as `produce_from_files`.
     """
     chosen = by_name([names] if isinstance(names, str) else names)
-    methods = {name: get_method(method) for name, method in chosen.items()}
+    methods = {name: with_device(get_method(method), device) for name, method in chosen.items()}
     if uncertainty and not any(map(spread_model, methods.values())):
         raise SettingsError(without_errors(*methods))
     said = {
         "methods": {name: settings_of(method) | _model_file(chosen[name]) for name, method in methods.items()},
         "uncertainty": uncertainty, "particle_flow": particle_flow,
     }  # fmt: skip
-    work = Mitigation(tuple(map(_full, chosen.values())), uncertainty, particle_flow, whole_number("step", step))
+    work = Mitigation(
+        tuple(map(_full, chosen.values())), uncertainty, particle_flow, whole_number("step", step), device
+    )
     order = Order("mitigate", said, work, _suffix(file_format), whole_number("part", part))
     paths = files_of([words] if isinstance(words, str | os.PathLike) else words)
     return produce_from_files(paths, Path(folder), order, cluster=cluster, skip_bad=skip_bad, progress=progress)

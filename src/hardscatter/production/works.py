@@ -11,6 +11,7 @@ from typing import Any
 
 from hardscatter.io import Writer
 from hardscatter.pileup import mitigate_file
+from hardscatter.pileup.method import CPU
 from hardscatter.production.parts import Part
 from hardscatter.simulation import Crossings
 
@@ -24,12 +25,13 @@ class Mitigation:
     particle_flow: str | None = None
     step: int = 100
     """Events held in memory at once."""
+    device: str = CPU
 
     def __call__(self, part: Part, files: list[Path]) -> int:
         """Read, weigh and write the part."""
         return mitigate_file(
             part.source, files[0], self.methods, uncertainty=self.uncertainty, particle_flow=self.particle_flow,
-            entries=(part.first, part.last), step=self.step,
+            entries=(part.first, part.last), step=self.step, device=self.device,
         )  # fmt: skip
 
     @property
