@@ -16,3 +16,8 @@ def crossings(n: int = 8, pileup: float = 200.0) -> hs.Events:
     return hs.simulate(
         "ttbar-semileptonic", n, pileup=pileup, seed=SEED, n_minbias=N_MINBIAS, workers=1
     ).without_truth()
+
+
+def repeated(events: hs.Events, n: int) -> hs.Events:
+    """Return n crossings, the same again where there are not so many."""
+    return hs.concatenate([events] * -(-n // len(events)))[:n]

@@ -3,7 +3,7 @@
 import awkward as ak
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -30,7 +30,6 @@ def points(draw):
     return eta, phi, counts
 
 
-@settings(deadline=None)
 @given(points(), st.integers(1, 25))
 def test_neighbours(where, k):
     eta, phi, counts = where
@@ -39,7 +38,6 @@ def test_neighbours(where, k):
     np.testing.assert_array_equal(found, nearest(eta, phi, offsets, k))
 
 
-@settings(deadline=None)
 @given(points(), st.integers(0, 2**32 - 1))
 def test_surroundings(where, seed):
     eta, phi, counts = where

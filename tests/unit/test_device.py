@@ -112,9 +112,9 @@ def test_few_pairs_at_a_time_change_nothing(monkeypatch):
     seen = []
     spread_out = cells._spread_out
 
-    def noted(begin, length, width):
+    def noted(begin, length, own, width):
         seen.append(len(begin) * width)
-        return spread_out(begin, length, width)
+        return spread_out(begin, length, own, width)
 
     monkeypatch.setattr(cells, "_spread_out", noted)
     monkeypatch.setattr(cells, "PAIRS", 2000)
@@ -251,7 +251,7 @@ def test_a_model_that_others_made(tmp_path):
 
 
 def test_a_device_that_errs_is_refused(monkeypatch):
-    weights._on_device.cache_clear()
+    weights._network_on.cache_clear()
     run = type(load("total")).run
     monkeypatch.setattr("hardscatter.pileup.learned.Network.run", lambda *given: run(*given) + np.float32(2e-4))
     with pytest.raises(SettingsError, match=r"differ by 0\.0002 from the processor's"):
@@ -260,7 +260,7 @@ def test_a_device_that_errs_is_refused(monkeypatch):
 
 def test_weights_that_are_none(monkeypatch):
     monkeypatch.setattr(
-        weights, "on_device", lambda network, device: lambda *given: torch.full((len(given[0]),), torch.nan)
+        weights, "network_on", lambda network, device: lambda *given: torch.full((len(given[0]),), torch.nan)
     )
     with pytest.raises(UnreadableFileError, match="not one number from 0 to 1"):
         hs.mitigate(toy_events(1, 10), Learned("total", device=DEVICE))

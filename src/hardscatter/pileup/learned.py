@@ -42,7 +42,7 @@ from hardscatter.threads import over_crossings
 MODELS = Path(__file__).parent / "models"
 """Where the shipped models lie."""
 DEVICE_CHUNK = 500_000
-"""Candidates that keep a GPU busy, about fifty crossings: of its memory they take some 4 GB."""
+"""Candidates that keep a GPU busy, about fifty crossings: of its memory they take some 2 GB."""
 SPREAD = "-spread"
 """What the model of a model's errors is called more."""
 

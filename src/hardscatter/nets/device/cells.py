@@ -42,9 +42,9 @@ class Grids:
     """Point at each place, (N,); points of one cell by number."""
     cell: Tensor
     crossing: Tensor
-    eta: Tensor
-    phi: Tensor
     """Of the point at each place, (N,)."""
+    where: Tensor
+    """Its eta and phi, (N, 2)."""
 
     def around(self, cells: Tensor, reach: int) -> tuple[Tensor, Tensor]:
         """Return the runs of places in the blocks of cells out to `reach`: first place and length, each (cells, runs).
@@ -111,7 +111,7 @@ def build_grids(eta: Tensor, phi: Tensor, offsets: Tensor, width: Tensor) -> Gri
     start = torch.searchsorted(cell, torch.arange(n_cells + 1, device=eta.device))
     return Grids(
         low, rows_per_eta, n_rows, columns_per_phi, n_columns, base, start, order, cell,
-        crossing[order], eta[order], phi[order],
+        crossing[order], torch.stack([eta[order], phi[order]], dim=1),
     )  # fmt: skip
 
 
@@ -124,7 +124,9 @@ def eta_range(eta: Tensor, crossing: Tensor, n_crossings: int) -> tuple[Tensor, 
     )
 
 
-def padded(begin: Tensor, length: Tensor, line: Tensor, least: int = 1) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+def padded(
+    begin: Tensor, length: Tensor, line: Tensor, queries: Tensor, least: int = 1
+) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield queries with the places in their blocks, as many queries at once as memory allows.
 
     Parameters
@@ -133,13 +135,15 @@ def padded(begin: Tensor, length: Tensor, line: Tensor, least: int = 1) -> Itera
         The runs of each block, (blocks, runs).
     line
         The block of each query, (Q,).
+    queries
+        The place of each query, (Q,).
     least
         Slots that a block has at least.
 
     Yields
     ------
-    some, places, there
-        Which queries, (q,); the places in their blocks, (q, width); whether a slot holds one (else its place is 0).
+    some, places
+        Which queries, (q,); the places in their blocks, int32, (q, width): the query's own in slots left over.
     """
     widths = [width for width in _WIDTHS if width >= least]
     kind = torch.bucketize(length.sum(1)[line], torch.tensor(widths, device=line.device))
@@ -148,28 +152,29 @@ def padded(begin: Tensor, length: Tensor, line: Tensor, least: int = 1) -> Itera
     for width, alike in zip(widths, torch.split(order, counts), strict=True):
         if len(alike):
             for some in torch.split(alike, max(PAIRS // width, 1)):
-                yield some, *_spread_out(begin[line[some]], length[line[some]], width)
+                own = queries[some, None].int()
+                yield some, _spread_out(begin[line[some]].int(), length[line[some]].int(), own, width)
 
 
-def separation2(grids: Grids, queries: Tensor, places: Tensor, there: Tensor) -> Tensor:
-    """Return ΔR² of queries (q,) to places (q, width); infinite to themselves and where there is none.
+def separation2(grids: Grids, queries: Tensor, places: Tensor) -> Tensor:
+    """Return ΔR² of queries (q,) to places (q, width), infinite to themselves.
 
     One rounding a step, as in `hardscatter.geometry.neighbours.distance2`: the same number to the last bit.
     """
-    d_phi = (grids.phi[queries, None] - take(grids.phi, places)).abs_()
-    d_phi = torch.where(d_phi > math.pi, TWO_PI - d_phi, d_phi)
-    d_eta = grids.eta[queries, None] - take(grids.eta, places)
+    apart = take(grids.where, places) - grids.where[queries, None]
+    d_eta, d_phi = apart[..., 0], apart[..., 1].abs()
+    d_phi = torch.minimum(d_phi, TWO_PI - d_phi)
     squared = d_eta * d_eta + d_phi * d_phi
-    return torch.where(there & (places != queries[:, None]), squared, torch.inf)
+    return squared.masked_fill_(places == queries[:, None], torch.inf)
 
 
-def _spread_out(begin: Tensor, length: Tensor, width: int) -> tuple[Tensor, Tensor]:
-    """Return the places in runs one after another, (Q, width), and whether there is one in a slot."""
+def _spread_out(begin: Tensor, length: Tensor, own: Tensor, width: int) -> Tensor:
+    """Return the places in runs one after another, (Q, width), and the query's own in what is left over."""
     end = length.cumsum(1)
     # Places rise by 1 from slot to slot; where a run starts they jump from behind the one before.
     jump = begin.clone()
     jump[:, 1:] -= (begin + length)[:, :-1]
-    jumps = begin.new_zeros(len(begin), width + 1).scatter_add_(1, end - length, jump)[:, :width]
-    slots = torch.arange(width, device=begin.device)
-    there = slots < end[:, -1:]
-    return torch.where(there, jumps.cumsum(1) + slots, 0), there
+    jumps = begin.new_zeros(len(begin), width + 1).scatter_add_(1, end - length, jump)
+    slots = torch.arange(width, device=begin.device, dtype=begin.dtype)
+    places = jumps[:, :width].cumsum(1, dtype=begin.dtype).add_(slots)
+    return torch.where(slots < end[:, -1:], places, own)

@@ -50,19 +50,19 @@ class Batch:
         offsets: Tensor,
         there: Mapping[FeatureSchema, list[tuple[int, Feature]]],
     ) -> None:
-        self._columns, self._offsets, self._there = columns, offsets, there
+        self.columns, self.offsets, self.there = columns, offsets, there
         self._features: dict[FeatureSchema, Tensor] = {}
         self._links: dict[Links, Tensor] = {}
 
     def __len__(self) -> int:
-        return len(self._columns["pt"])
+        return len(self.columns["pt"])
 
     def features(self, schema: FeatureSchema) -> Tensor:
         """Return the feature matrix of a schema, float32, shape (N, F)."""
         if schema not in self._features:
-            matrix = torch.zeros(len(self), len(schema), device=self._offsets.device)
-            for transform in {column.transform for _, column in self._there[schema]}:
-                alike = [(place, one) for place, one in self._there[schema] if one.transform == transform]
+            matrix = torch.zeros(len(self), len(schema), device=self.offsets.device)
+            for transform in {column.transform for _, column in self.there[schema]}:
+                alike = [(place, one) for place, one in self.there[schema] if one.transform == transform]
                 sources = torch.stack([self[column.source] for _, column in alike])
                 places = [place for place, _ in alike]
                 matrix[:, places] = _transformed(sources, [column for _, column in alike]).T.float()
@@ -79,7 +79,7 @@ class Batch:
         if not isinstance(links, Nearest):
             raise SettingsError(f"links of kind '{links.kind}' are found on the processor alone: take device 'cpu'.")
         if links not in self._links:
-            found = nearest(self["eta"], self["phi"], self._offsets, links.k)
+            found = nearest(self["eta"], self["phi"], self.offsets, links.k)
             self._links[links] = found if links.radius is None else self._within(found, links.radius)
         return self._links[links]
 
@@ -93,7 +93,7 @@ class Batch:
     def _around(self) -> Tensor:
         vertex, charge = self["vertex"], self["charge"]
         kind = torch.where(charge == 0, 0, 1 + (vertex > LEADING).long() + 2 * (vertex < LEADING).long())
-        return surroundings(self["pt"], self["eta"], self["phi"], kind, self._offsets)
+        return surroundings(self["pt"], self["eta"], self["phi"], kind, self.offsets)
 
     def __getitem__(self, name: str) -> Tensor:
         """Return what a column is made of, float64, shape (N,)."""
@@ -105,7 +105,7 @@ class Batch:
             value = name.removesuffix(_SIGNIFICANCE)
             error = self[f"{value}_error"]
             return torch.where(error > 0, self[value] / error, torch.nan)
-        return self._columns[name].double()
+        return self.columns[name].double()
 
 
 def _made_of(name: str) -> tuple[str, ...]:

@@ -49,19 +49,20 @@ def nearest(eta: Tensor, phi: Tensor, offsets: Tensor, k: int) -> Tensor:
             break
         cells, line = torch.unique_consecutive(grids.cell[waiting], return_inverse=True)
         begin, length = grids.all_of_crossing(cells) if reach is None else grids.around(cells, reach)
-        tried = torch.arange(len(waiting), device=eta.device)
-        if reach is not None:
-            likely = length.sum(1) * math.pi * reach**2 >= _SPARE * k * (2 * reach + 1) ** 2
-            tried = torch.nonzero(likely[line])[:, 0]
-        unproven = torch.ones(len(waiting), dtype=torch.bool, device=eta.device)
-        for some, places, there in padded(begin, length, line[tried], least=k + 1):
-            queries = waiting[tried[some]]
-            farthest2, names = _closest(separation2(grids, queries, places, there), take(grids.order, places), k)
+        if reach is None:
+            tried, edge2 = torch.ones_like(line, dtype=torch.bool), grids.where.new_full(line.shape, torch.inf)
+        else:
+            tried = (length.sum(1) * math.pi * reach**2 >= _SPARE * k * (2 * reach + 1) ** 2)[line]
+            edge = _distance_to_unseen(grids, waiting, reach)
+            edge2 = edge * edge.abs()
+        asking = torch.nonzero(tried)[:, 0]
+        unproven = ~tried
+        for some, places in padded(begin, length, line[asking], waiting[asking], least=k + 1):
+            queries, limit2 = waiting[asking[some]], edge2[asking[some]]
+            farthest2, names = _closest(separation2(grids, queries, places), take(grids.order, places), k)
             result[grids.order[queries]] = names  # what is not proven is written again
-            if reach is not None:
-                edge = _distance_to_unseen(grids, queries, reach)
-                unproven[tried[some]] = (farthest2 >= edge * edge.abs()) & (edge < torch.inf)
-        waiting = waiting[unproven] if reach is not None else waiting[:0]
+            unproven[asking[some]] = (farthest2 >= limit2) & (limit2 < torch.inf)
+        waiting = waiting[unproven]
     return result
 
 
@@ -80,7 +81,7 @@ def _distance_to_unseen(grids: Grids, places: Tensor, reach: int) -> Tensor:
     row, column = grids.row_and_column(grids.cell[places], crossing)
     n_rows, n_columns = grids.n_rows[crossing], grids.n_columns[crossing]
     height, width = 1.0 / grids.rows_per_eta[crossing], TWO_PI / n_columns
-    eta, phi = grids.eta[places] - grids.low[crossing], grids.phi[places] + math.pi
+    eta, phi = grids.where[places, 0] - grids.low[crossing], grids.where[places, 1] + math.pi
     below = torch.where(row - reach > 0, eta - (row - reach) * height, torch.inf)
     above = torch.where(row + reach < n_rows - 1, (row + reach + 1) * height - eta, torch.inf)
     beside = torch.minimum(phi - (column - reach) * width, (column + reach + 1) * width - phi)

@@ -51,11 +51,13 @@ def _cones(by_kind: Tensor, eta: Tensor, phi: Tensor, offsets: Tensor) -> Tensor
     radii2 = torch.tensor([radius * radius for radius in RADII], device=eta.device, dtype=eta.dtype)
     cells, line = torch.unique_consecutive(grids.cell, return_inverse=True)
     result = eta.new_empty(len(eta), len(KINDS) * (len(RADII) + 1))
-    for queries, places, there in padded(*grids.around(cells, _REACH), line):
-        squared = separation2(grids, queries, places, there)
-        within = (squared[:, None, :] < radii2[:, None]).to(pt.dtype)
-        shape = within[:, -1:] * (take(pt, places) / squared.clamp(min=CLOSEST * CLOSEST))[:, None, :]
-        sums = torch.cat([within, shape], dim=1) @ take(by_kind, places)
+    for queries, places in padded(*grids.around(cells, _REACH), line, torch.arange(len(eta), device=eta.device)):
+        squared = separation2(grids, queries, places)
+        factors = eta.new_empty(len(queries), len(RADII) + 1, places.shape[1])
+        torch.lt(squared[:, None, :], radii2[:, None], out=factors[:, :-1])
+        torch.div(take(pt, places), squared.clamp_(min=CLOSEST * CLOSEST), out=factors[:, -1])
+        factors[:, -1].mul_(factors[:, -2])
+        sums = factors @ take(by_kind, places)
         cones, shapes = sums[:, :-1].transpose(1, 2).flatten(1), sums[:, -1]
         result[grids.order[queries]] = torch.cat([cones, shapes], dim=1)
     return result

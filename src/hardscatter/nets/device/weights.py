@@ -55,7 +55,7 @@ def weigh(
     """
     chosen = usable_device(device)
     with full_precision(), torch.inference_mode(), _memory_to_spare(chosen):
-        ours = [on_device(network, chosen) for network in networks]
+        ours = [network_on(network, chosen) for network in networks]
         crossings = Crossings(events, {network.card.schema for network in networks})
         results = [np.empty(crossings.offsets[-1], dtype=np.float32) for _ in networks]
         for first, last in pairwise(edges):
@@ -80,7 +80,7 @@ def usable_device(name: str | torch.device) -> torch.device:
     return device
 
 
-def on_device(network: Network, device: torch.device) -> ABCNet:
+def network_on(network: Network, device: torch.device) -> ABCNet:
     """Return a model's network on a device, with a proof on made-up candidates that it gives the processor's weights.
 
     Raises
@@ -89,7 +89,7 @@ def on_device(network: Network, device: torch.device) -> ABCNet:
         If the model is no graph attention network, or the weights differ.
     """
     about = network.card.path.stat()
-    return _on_device(str(network.card.path), about.st_mtime_ns, about.st_size, device)
+    return _network_on(str(network.card.path), about.st_mtime_ns, about.st_size, device)
 
 
 @contextmanager
@@ -122,7 +122,7 @@ def _run(abcnet: ABCNet, network: Network, batch: Batch) -> NDArray[np.float32]:
 
 
 @lru_cache(maxsize=16)
-def _on_device(path: str, _modified: int, _size: int, device: torch.device) -> ABCNet:
+def _network_on(path: str, _modified: int, _size: int, device: torch.device) -> ABCNet:
     network = load(path)
     card = network.card
     if card.settings.get("kind", "attention") != "attention":
@@ -131,7 +131,7 @@ def _on_device(path: str, _modified: int, _size: int, device: torch.device) -> A
         )
     known = {field.name for field in fields(AttentionSettings)}
     settings = AttentionSettings(**{key: value for key, value in card.settings.items() if key in known})
-    abcnet = ABCNet(settings, len(card.schema)).eval()
+    abcnet = ABCNet(settings, len(card.schema)).eval().requires_grad_(False)
     try:
         abcnet.load_state_dict(_parameters(abcnet, read_parameters(Path(path))))
     except (OSError, ValueError, RuntimeError):  # something is missing or has another shape
