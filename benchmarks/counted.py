@@ -1,6 +1,6 @@
 """Operations and bytes of `total` on a device, counted from the sizes of its tensors, and what a GPU's limits allow.
 
-`python -m benchmarks.counted` runs the code of `hardscatter.nets.device` on PyTorch's processor, counts, and writes
+`python -m benchmarks.counted` runs the code of `hardscatter.device` on PyTorch's processor, counts, and writes
 counted.json: nothing is timed. docs/scale.md quotes it.
 
 Every step reads its inputs from memory and writes its outputs once; of what it picks by index it reads what it picks.
@@ -23,8 +23,8 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from benchmarks.crossings import crossings, repeated
-from hardscatter.nets.device.features import Batch, Crossings
-from hardscatter.nets.device.weights import network_on
+from hardscatter.device.features import Batch, Crossings
+from hardscatter.device.weights import network_on
 from hardscatter.pileup.learned import load
 
 HERE = Path(__file__).parent

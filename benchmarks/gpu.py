@@ -62,8 +62,8 @@ def cases_on(device: torch.device, events: hs.Events, batches: tuple[int, ...], 
 
 def _parts(device: torch.device, events: hs.Events, side: int) -> Iterator[Case]:
     from benchmarks.counted import STEPS, counted
-    from hardscatter.nets.device.features import Batch, Crossings
-    from hardscatter.nets.device.weights import network_on
+    from hardscatter.device.features import Batch, Crossings
+    from hardscatter.device.weights import network_on
 
     network = load(MODEL)
     card, net, n = network.card, network_on(network, device), len(events)
@@ -105,7 +105,7 @@ def limits(device: torch.device, side: int = SIDE) -> tuple[float, float]:
     """Return bytes a second of copying, read and written, and operations a second of a product, single precision."""
     import torch
 
-    from hardscatter.nets.device.weights import full_precision
+    from hardscatter.device.weights import full_precision
 
     many = torch.ones(16, side, side, device=device)
     copy = torch.empty_like(many)

@@ -13,8 +13,8 @@ from hardscatter.pileup.features import SURROUNDINGS_SCHEMA
 from hardscatter.pileup.surroundings import NAMES, surroundings
 
 torch = pytest.importorskip("torch")
-from hardscatter.nets.device.features import Crossings  # noqa: E402
-from hardscatter.nets.device.nearest import nearest as on_device  # noqa: E402
+from hardscatter.device.features import Crossings  # noqa: E402
+from hardscatter.device.nearest import nearest as on_device  # noqa: E402
 
 
 @st.composite

@@ -25,9 +25,9 @@ from helpers import toy_events
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("onnx")
-from hardscatter.nets.device import cells, weigh, weights  # noqa: E402
-from hardscatter.nets.device.features import Crossings  # noqa: E402
-from hardscatter.nets.device.nearest import nearest as on_device  # noqa: E402
+from hardscatter.device import cells, weigh, weights  # noqa: E402
+from hardscatter.device.features import Crossings  # noqa: E402
+from hardscatter.device.nearest import nearest as on_device  # noqa: E402
 from small_models import by_hand, exported  # noqa: E402
 
 DEVICE = "cpu:0"
@@ -294,7 +294,7 @@ def test_files_from_the_command_line(in_parts, tmp_path, run):
 
 
 def test_without_torch(monkeypatch):
-    for name in [name for name in sys.modules if name.startswith("hardscatter.nets")]:
+    for name in [name for name in sys.modules if name.startswith(("hardscatter.nets", "hardscatter.device"))]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(MissingExtraError, match=r"a device needs torch: pip install 'hardscatter\[train\]'"):

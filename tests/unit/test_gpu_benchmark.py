@@ -72,8 +72,8 @@ def test_counts_of_known_steps(benchmarks):
 def test_counts_of_a_network(benchmarks):
     """Those of its matrices are what `benchmarks.network` counts by hand, with the encoder's layers apart."""
     counted, _, _ = benchmarks
-    from hardscatter.nets.device.features import Crossings
-    from hardscatter.nets.device.weights import network_on
+    from hardscatter.device.features import Crossings
+    from hardscatter.device.weights import network_on
     from hardscatter.pileup.learned import load
 
     network, events = load("total"), toy_events(N, 200).without_truth()

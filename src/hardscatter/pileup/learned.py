@@ -42,7 +42,7 @@ from hardscatter.threads import over_crossings
 MODELS = Path(__file__).parent / "models"
 """Where the shipped models lie."""
 DEVICE_CHUNK = 500_000
-"""Candidates that keep a GPU busy, about fifty crossings: of its memory they take some 2 GB."""
+"""Candidates that keep a GPU busy, about fifty crossings: of its memory they take some 3 GB."""
 SPREAD = "-spread"
 """What the model of a model's errors is called more."""
 
@@ -73,7 +73,7 @@ class Learned:
     wants many (`DEVICE_CHUNK`)."""
     device: str = CPU
     """Where neighbours, features and network run: "cpu", our kernels; or a device of PyTorch, such as "cuda" or
-    "cuda:1", for graph attention networks (`hardscatter.nets.device`). Weights agree within 10⁻⁵."""
+    "cuda:1", for graph attention networks (`hardscatter.device`). Weights agree within 10⁻⁵."""
 
     def __post_init__(self) -> None:
         if self.chunk < 1:
@@ -99,7 +99,7 @@ def weigh(events: Events, methods: Sequence[Learned]) -> list[ak.Array]:
     UnreadableFileError
         As `describe`.
     SettingsError, MissingExtraError
-        If they name several devices, or one that does not serve (`hardscatter.nets.device.weigh`); without PyTorch.
+        If they name several devices, or one that does not serve (`hardscatter.device.weigh`); without PyTorch.
     """
     networks = [load(method.model) for method in methods]
     offsets, _ = flat_candidates(events)
@@ -122,7 +122,7 @@ def weigh(events: Events, methods: Sequence[Learned]) -> list[ak.Array]:
 def _engine() -> Any:
     """Return what weighs on other devices: in a room above, for it needs PyTorch, and so found by its name."""
     try:
-        return import_module("hardscatter.nets.device").weigh
+        return import_module("hardscatter.device").weigh
     except ModuleNotFoundError as problem:
         raise MissingExtraError(f"a device needs {problem.name}: pip install 'hardscatter[train]'.") from None
 

@@ -7,9 +7,9 @@ import math
 import torch
 from torch import Tensor
 
+from hardscatter.device.cells import Grids, build_grids, eta_range, padded, separation2
 from hardscatter.geometry import NO_NEIGHBOUR
 from hardscatter.geometry.angles import TWO_PI
-from hardscatter.nets.device.cells import Grids, build_grids, eta_range, padded, separation2
 from hardscatter.nets.edges import take
 
 _PER_CELL = 3.0
@@ -24,7 +24,7 @@ def nearest(eta: Tensor, phi: Tensor, offsets: Tensor, k: int) -> Tensor:
 
     Whatever lies nearer than the edge of a block of cells is in the block; so where k do, they are the answer, and the
     others look again in a larger block, at last in the whole crossing. Linear in the number of candidates at bounded
-    density; memory is bounded by `hardscatter.nets.device.cells.PAIRS`.
+    density; memory is bounded by `hardscatter.device.cells.PAIRS`.
 
     Parameters
     ----------

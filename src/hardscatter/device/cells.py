@@ -18,8 +18,8 @@ from torch import Tensor
 from hardscatter.geometry.angles import TWO_PI
 from hardscatter.nets.edges import take
 
-PAIRS = 1 << 22
-"""Pairs of a point and another that are looked at together: what bounds memory, at about a hundred bytes a pair."""
+PAIRS = 1 << 23
+"""Pairs of a point and another that are looked at together: what bounds memory, at some 150 bytes a pair."""
 
 _WIDTHS = sorted(step << power for step in (2, 3) for power in range(4, 30))
 

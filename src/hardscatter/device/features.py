@@ -11,11 +11,11 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from hardscatter.device.nearest import nearest
+from hardscatter.device.surroundings import surroundings
 from hardscatter.errors import SettingsError
 from hardscatter.events import LEADING, Events, flat_candidates
 from hardscatter.geometry import NO_NEIGHBOUR
-from hardscatter.nets.device.nearest import nearest
-from hardscatter.nets.device.surroundings import surroundings
 from hardscatter.nets.edges import take
 from hardscatter.pileup.features import Feature, FeatureSchema, columns_there, source
 from hardscatter.pileup.links import Links, Nearest

@@ -3,6 +3,6 @@
 `hardscatter.pileup.learned.Learned` comes here when its device is not "cpu".
 """
 
-from hardscatter.nets.device.weights import weigh
+from hardscatter.device.weights import weigh
 
 __all__ = ["weigh"]

@@ -18,10 +18,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from hardscatter.device.features import Batch, Crossings
 from hardscatter.errors import SettingsError
 from hardscatter.events import Events
 from hardscatter.nets.abcnet import ABCNet, AttentionSettings
-from hardscatter.nets.device.features import Batch, Crossings
 from hardscatter.pileup.learned import Network, load, made_up
 from hardscatter.pileup.parameters import read_parameters
 

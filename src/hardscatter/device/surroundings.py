@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from hardscatter.nets.device.cells import build_grids, padded, separation2
+from hardscatter.device.cells import build_grids, padded, separation2
 from hardscatter.nets.edges import take
 from hardscatter.pileup.surroundings import CLOSEST, KINDS, RADII, STRIP
 
-_REACH = 2
+_REACH = 4
 """Cells to either side that a radius of the largest cone covers."""
 
 
@@ -54,7 +54,7 @@ def _cones(by_kind: Tensor, eta: Tensor, phi: Tensor, offsets: Tensor) -> Tensor
     for queries, places in padded(*grids.around(cells, _REACH), line, torch.arange(len(eta), device=eta.device)):
         squared = separation2(grids, queries, places)
         factors = eta.new_empty(len(queries), len(RADII) + 1, places.shape[1])
-        torch.lt(squared[:, None, :], radii2[:, None], out=factors[:, :-1])
+        factors[:, :-1] = squared[:, None, :] < radii2[:, None]
         torch.div(take(pt, places), squared.clamp_(min=CLOSEST * CLOSEST), out=factors[:, -1])
         factors[:, -1].mul_(factors[:, -2])
         sums = factors @ take(by_kind, places)
