@@ -41,6 +41,7 @@ STEPS: dict[str, Callable[[Batch, Any, Any], object]] = {
 
 _PICKED = {"index_select", "index", "gather", "embedding", "_embedding_bag", "_embedding_bag_forward_only"}
 _PUT = {"index_put", "index_put_", "scatter_", "scatter_add_", "_index_put_impl_"}
+_OVERWRITTEN = {"copy_", "fill_", "zero_"}
 _NOTHING = {"empty", "empty_like", "new_empty", "empty_strided", "new_empty_strided", "_local_scalar_dense", "detach",
             "_unsafe_view"}  # fmt: skip
 
@@ -87,6 +88,8 @@ class Counting(TorchDispatchMode):
         elif name in _PICKED:
             # An embedding bag writes less than it picks.
             size += given[1].numel() * given[0][0].nbytes if "bag" in name else size
+            given = given[1:]
+        elif name in _OVERWRITTEN:
             given = given[1:]
         products = _products(name, given, made)
         numbers = given[-1].numel() if name in _PUT else sum(tensor.numel() for tensor in made)
