@@ -17,7 +17,7 @@ from hardscatter.events import flat, flat_candidates, from_candidates
 from hardscatter.geometry import nearest
 from hardscatter.geometry.nearest import NO_NEIGHBOUR
 from hardscatter.pileup.features import DEFAULT_FEATURES, SCHEMAS, Feature, FeatureSchema, coordinates, features
-from hardscatter.pileup.learned import Inputs, Learned, load
+from hardscatter.pileup.learned import Learned, load
 from hardscatter.pileup.links import Nearest, Window, links_of
 from hardscatter.pileup.surroundings import NAMES, surroundings
 from hardscatter.pileup.uncertainty import weights_and_errors
@@ -86,18 +86,14 @@ def test_neighbours_in_dense_and_empty_regions(k):
     same_neighbours(eta, phi, [0, 1002], k)
 
 
-def test_equally_far_by_index():
+def test_equally_far_by_index_and_across_the_seam():
     lattice = [axis.ravel() for axis in np.meshgrid(np.arange(-8, 8) * 0.25, np.arange(-8, 8) * 0.25)]
     same_neighbours(*lattice, [0, 256], 10)
     same_neighbours(np.ones(50), np.full(50, -np.pi), [0, 50], 4)
+    assert found(np.zeros(3), np.array([-np.pi, PHI_MAX, 3.0]), [0, 3], 1)[:, 0].tolist() == [1, 0, 1]
     eta, phi = points(300)
     eta[::3], phi[::3] = 0.25, PHI_MAX
     same_neighbours(eta, phi, [0, 150, 300], 20)
-
-
-def test_neighbours_across_the_seam():
-    same_neighbours(np.zeros(3), np.array([-np.pi, PHI_MAX, 3.0]), [0, 3], 1)
-    assert found(np.zeros(3), np.array([-np.pi, PHI_MAX, 3.0]), [0, 3], 1)[:, 0].tolist() == [1, 0, 1]
 
 
 @pytest.mark.parametrize("scale", [1e-170, 1e-25, 1e25, 1e100])
@@ -321,4 +317,3 @@ def test_what_the_process_chose_for_its_gpu_comes_back(monkeypatch):
 def test_coordinates_are_the_same():
     events = toy_events(2, 100)
     np.testing.assert_array_equal(batch_of(events).coordinates, coordinates(events))
-    np.testing.assert_array_equal(batch_of(events).coordinates, Inputs(events).coordinates)

@@ -16,7 +16,7 @@ _REACH = 4
 def surroundings(pt: Tensor, eta: Tensor, phi: Tensor, kind: Tensor, offsets: Tensor) -> Tensor:
     """Return the sums around every candidate, itself excepted, as `hardscatter.pileup.surroundings.surroundings`.
 
-    Those in cones are a product of matrices for each candidate i, over the j of a padded block of cells,
+    Those in cones are a product of matrices for each candidate i, over the j of a padded block of cells::
 
         S_rk = Σ_j A_rj B_jk,   B_jk = pt_j if j is of kind k, else 0,
         A_rj = 1 if ΔR_ij < r, else 0;   in a last row pt_j / max(ΔR_ij, 0.02)² if ΔR_ij < 0.4, else 0.
