@@ -14,7 +14,7 @@ from PIL import Image
 
 import hardscatter as hs
 from hardscatter.metrics.statistics import Estimate
-from hardscatter.metrics.studies import Numbers, Study
+from hardscatter.metrics.studies import Numbers, Profile, Study
 from hardscatter.report.event_view import KINDS, event_view
 from hardscatter.report.page import Page, write_page
 
@@ -35,6 +35,11 @@ MET = Numbers(
     },
     100,
 )  # fmt: skip
+BINS = Profile(
+    "bins", "Bins", "ttbar", "eta", (-2.5, -0.5, 0.5, float("inf")),
+    {"width": {"total": tuple(Estimate(value, 0.1, value, value) for value in (1.0, 3.0, 2.0))}}, {"width": "width"},
+    (9_000, 12_000, 300), "", 21_300,
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +55,7 @@ def address(tmp_path_factory, views):
         Study("recoil", "Recoil", "Text.", (MET,)),
         Study("opened", "Opened", "Text.", tuple(results[:2])),
         Study("folded", "Folded", "Text.", tuple(results[2:])),
+        Study("binned", "Binned", "Text.", (BINS,)),
     )
     figures = {result.name: _figure() for result in (MET, *results)}
     page = Page("Browser", studies=studies, figures=figures, events=views)
@@ -135,8 +141,8 @@ def _says(page):
     return page.find_element("id", "display-says").text
 
 
-def _column(page, column):
-    cells = page.find_elements("css selector", f"#study-recoil tbody tr > :nth-child({column})")
+def _column(page, column, study="recoil"):
+    cells = page.find_elements("css selector", f"#study-{study} tbody tr > :nth-child({column})")
     return [cell.text for cell in cells]
 
 
@@ -248,6 +254,14 @@ def test_table_sorts_by_click_and_by_key(page):
     page.find_element("css selector", "#study-recoil thead th button").click()
     assert _column(page, 1) == ["CHS", "lacks", "PUPPI", "TOTAL"]
     assert heading.get_attribute("aria-sort") is None
+
+
+def test_bins_and_thousands_sort_as_numbers(page):
+    headings = page.find_elements("css selector", "#study-binned thead th button")
+    headings[1].click()
+    assert _column(page, 2, "binned") == ["300", "9000", "12\u202f000"]
+    headings[0].click()
+    assert _column(page, 1, "binned") == ["−2.5 to −0.5", "−0.5 to 0.5", "> 0.5"]
 
 
 def test_old_browser_says_what_it_lacks(browser, address):

@@ -20,7 +20,6 @@ import hardscatter as hs
 from hardscatter.errors import SettingsError, UnwritableFileError
 from hardscatter.metrics.statistics import Estimate
 from hardscatter.metrics.studies import Distance, Distribution, Numbers, Profile, Study
-from hardscatter.report import page as page_module
 from hardscatter.report.event_view import PT_MIN, event_view
 from hardscatter.report.page import Headline, Page, render, tables_of, typeset, write_page
 from helpers import toy_events
@@ -126,7 +125,7 @@ def test_page_shows_headlines_figures_tables_and_provenance(tmp_path):
         assert text in found.text
     pictures = found.all("img")
     assert [(one["width"], one["height"]) for one in pictures] == [("30", "20"), ("30", "20"), ("40", "50")]
-    assert all(one["src"].startswith("data:image/png;base64,") for one in pictures)
+    assert all(one["src"].startswith("data:image/webp;base64,") for one in pictures)
     assert pictures[0]["alt"] == "A picture"
     assert "δ/(1 + median)" in pictures[1]["alt"]
     assert "TOTAL" in pictures[1]["alt"]
@@ -184,7 +183,7 @@ def test_page_needs_nothing_from_elsewhere(tmp_path, view):
 def test_page_runs_its_own_scripts_only(tmp_path, view):
     found = elements(Page("T", events=(view,)), tmp_path)
     _, (events, plotly), code = found.scripts[0], found.scripts[2:4], [found.scripts[1], found.scripts[4]]
-    assert "plotly.js v" in unpacked(plotly)
+    assert "plotly.js (gl3d" in unpacked(plotly)
     assert len(events) < len(unpacked(events))
     (policy,) = found.all("meta", **{"http-equiv": "Content-Security-Policy"})
     (allowed,) = re.findall(r"script-src ([^;]*)", policy["content"])
@@ -246,31 +245,28 @@ def test_figures_get_a_palette_where_that_is_smaller(tmp_path):
 def test_tables_hold_the_numbers():
     (table,) = tables_of(NUMBERS)
     assert table.headings == ("method", "width [GeV]", "bias")
-    assert [cell.text for cell in table.rows[0]] == ["PUPPI (best tune)", "23.40 ± 0.20", "−0.050 ± 0.010"]
-    assert table.rows[0][2].value == -0.05
-    assert (table.rows[1][2].text, table.rows[1][2].value) == ("–", None)
+    assert table.rows == (("PUPPI (best tune)", "23.40 ± 0.20", "−0.050 ± 0.010"), ("TOTAL", "21.30 ± 0.21", "–"))
 
     (table,) = tables_of(PROFILE)
     assert table.headings[:2] == ("true jet pt [GeV]", "entries")
-    assert [[cell.value for cell in row] for row in table.rows] == [[20.0, 300, 0.2, 0.15], [30.0, 12, None, 0.1]]
-    assert [row[0].text for row in table.rows] == ["20 to 30", "> 30"]
+    assert table.rows == (
+        ("20 to 30", "300", "0.20 ± 0.10", "0.15 ± 0.10"), ("> 30", "12", "–", "0.10 ± 0.10"),
+    )  # fmt: skip
 
     distances, shares = tables_of(DISTRIBUTION)
-    assert [[cell.text for cell in row] for row in distances.rows] == [
-        ["no pileup", "40", "–", "–", "–"], ["TOTAL", "44", "1.25", "0.8", "1.1"],
-    ]  # fmt: skip
-    assert [[cell.value for cell in row] for row in shares.rows] == [[0.0, 0.25, 0.3], [100.0, 0.5, None]]
+    assert distances.rows == (("no pileup", "40", "–", "–", "–"), ("TOTAL", "44", "1.25", "0.8", "1.1"))
+    assert shares.rows == (
+        ("0 to 100", "0.25 ± 0.10", "0.30 ± 0.10"), ("100 to 200", "0.50 ± 0.10", "–"),
+    )  # fmt: skip
 
 
 def test_rare_things_keep_their_digits():
     numbers = replace(NUMBERS, headings={"rate": "rate"}, rows={"total": {"rate": about(2.5e-6, 3.1e-7)}})
-    assert tables_of(numbers)[0].rows[0][1].text == "2.5e-06 ± 3.1e-07"
+    assert tables_of(numbers)[0].rows[0][1] == "2.5e-06 ± 3.1e-07"
 
 
-def test_cells_sort_by_the_full_value_and_nan_has_none(tmp_path):
+def test_every_heading_sorts(tmp_path):
     found = elements(Page("T", studies=(Study("s", "S", "", (NUMBERS,)),)), tmp_path)
-    values = [given.get("data-value") for tag, given in found.found if tag == "td"]
-    assert values == ["23.4", "-0.05", "21.3", None]
     assert len(found.all("button", type="button")) == 3
 
 
@@ -353,18 +349,8 @@ def test_event_view_is_small():
     assert len(json.dumps(view.to_dict(), separators=(",", ":"))) < 250_000
 
 
-def test_page_without_plotly_still_has_the_crossings(tmp_path, view, monkeypatch):
-    def missing(name):
-        raise ImportError(name)
-
-    page = Page("T", events=(view,))
-    with_display = elements(page, tmp_path)
-    monkeypatch.setattr(page_module, "import_module", missing)
-    without = elements(page, tmp_path)
-    assert with_display.all("div", id="display")
-    assert not without.all("div", id="display")
-    assert "hardscatter[report]" in without.text
-    for found in (with_display, without):
-        values = [given["data-value"] for tag, given in found.found if tag == "td"]
-        jets, (met, phi) = len(view.methods["total"]["jets"]), view.methods["total"]["met"]
-        assert values[3:6] == [str(jets), str(met), str(phi)]
+def test_page_tells_what_methods_make_of_crossings_without_the_display(tmp_path, view):
+    found = elements(Page("T", events=(view,)), tmp_path)
+    jets, (met, phi) = len(view.methods["total"]["jets"]), view.methods["total"]["met"]
+    cells = ("TOTAL", str(jets), f"{met:.3g}", f"{phi:.3g}".replace("-", "−"))
+    assert "".join(cells) in found.text

@@ -16,7 +16,6 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from importlib import import_module
 from itertools import count, pairwise
 from pathlib import Path
 from typing import Any
@@ -45,6 +44,10 @@ _UNFOLDED = 2
 """So many studies show all of their results from the beginning, the others their first."""
 _COLOURS = 128
 """Of a figure's palette: only continuous colour scales, which the figures of no result have, show steps with it."""
+_EFFORT = 75
+"""Of 100, to make images small: more takes a hundred times as long and gains a hundredth."""
+_PLOTLY = "plotly-gl3d.min.js.gz"
+"""Plotly's own bundle of what the display draws with, a third of the whole; NOTICE tells where it is from."""
 
 
 @dataclass(frozen=True)
@@ -86,20 +89,12 @@ class Page:
 
 
 @dataclass(frozen=True)
-class Cell:
-    """A cell of a table: what is read, and what rows are sorted by; a number that does not exist is None."""
-
-    text: str
-    value: float | str | None
-
-
-@dataclass(frozen=True)
 class Table:
-    """A table as the page sets it: the first cell of each row is its heading."""
+    """A table as the page sets it: the first cell of each row is its heading; rows are sorted by what is read."""
 
     caption: str
     headings: tuple[str, ...]
-    rows: tuple[tuple[Cell, ...], ...]
+    rows: tuple[tuple[str, ...], ...]
     remark: str = ""
     number: int = 0
 
@@ -107,8 +102,8 @@ class Table:
 def write_page(output: Path, page: Page) -> Path:
     """Write the page as one HTML file that needs nothing else; return its path.
 
-    The interactive display of `Page.events` needs plotly (the extra ``report``); without it the page says so and shows
-    the crossings' numbers. A file of that name is replaced.
+    The interactive display of `Page.events` needs a browser that unpacks gzip (since 2023 all do); an older one says so
+    and shows the crossings' numbers. A file of that name is replaced.
 
     Raises
     ------
@@ -126,11 +121,13 @@ def render(page: Page, beside: Path) -> str:
         loader=FileSystemLoader(_ASSETS), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
-    environment.filters |= {"typeset": typeset, "named": named, "plain": _plain, "value": _value}
+    environment.filters |= {"typeset": typeset, "named": named, "plain": _plain}
     environment.tests |= {"leaf": _is_leaf, "records": _is_records, "short": _is_short}
     figures, tables = count(1), count(1)
-    plotly = _plotly() if page.events else ""
-    scripts = {"page": _asset("page.js"), **({"display": _asset("display.js"), "plotly": plotly} if plotly else {})}
+    plotly = (_ASSETS / _PLOTLY).read_bytes() if page.events else b""
+    scripts = {"page": _asset("page.js")}
+    if plotly:
+        scripts |= {"display": _asset("display.js"), "plotly": Markup(gzip.decompress(plotly).decode())}  # noqa: S704
     return environment.get_template("page.html").render(
         page=page,
         headlines=[(headline, _written(headline)) for headline in page.headlines],
@@ -142,7 +139,7 @@ def render(page: Page, beside: Path) -> str:
         crossings=[replace(_crossing_table(event), number=next(tables)) for event in page.events],
         left_out=_left_out(page.events),
         style=_asset("page.css"), scripts=scripts, allowed=[_digest(script) for script in scripts.values()],
-        packed={"events": _packed(_json(page.events)), "plotly": _packed(plotly)} if plotly else {},
+        packed={"events": _packed(_json(page.events)), "plotly": _base64(plotly)} if plotly else {},
         kinds=KINDS, marks=_MARKS, pt_min=PT_MIN, jet_pt_min=JET_PT_MIN, jet_radius=JET_RADIUS,
     )  # fmt: skip
 
@@ -201,22 +198,18 @@ def _asset(name: str) -> Markup:
     return Markup((_ASSETS / name).read_text(encoding="utf-8"))  # noqa: S704
 
 
-def _plotly() -> str:
-    """Return plotly's script; empty if it is not installed."""
-    try:
-        return str(import_module("plotly.offline").get_plotlyjs())
-    except ImportError:
-        return ""
-
-
 def _digest(script: str) -> str:
     """Return what the content security policy knows a script by: it runs no other."""
-    return f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}"
+    return f"sha256-{_base64(hashlib.sha256(script.encode()).digest())}"
 
 
 def _packed(text: str) -> str:
     """Return a text compressed by gzip, in base64: the page's script unpacks it."""
-    return base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()
+    return _base64(gzip.compress(text.encode(), mtime=0))
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
 
 
 def _json(events: Sequence[EventView]) -> str:
@@ -258,17 +251,20 @@ def _image(source: bytes | Path) -> dict[str, Any]:
     data = source if isinstance(source, bytes) else Path(source).read_bytes()
     with Image.open(io.BytesIO(data)) as image:
         width, height = image.size
-        data = min(data, _with_palette(image), key=len)
-    return {"uri": f"data:image/png;base64,{base64.b64encode(data).decode()}", "width": width, "height": height}
+        kinds = {"png": data, "webp": _with_palette(image)}
+    kind = min(kinds, key=lambda name: len(kinds[name]))
+    return {"uri": f"data:image/{kind};base64,{_base64(kinds[kind])}", "width": width, "height": height}
 
 
 def _with_palette(image: Image.Image) -> bytes:
-    """Return the PNG in few colours: a third of a figure's size."""
+    """Return the image in few colours as lossless WebP: a quarter of a figure's size."""
     opaque = Image.new("RGBA", image.size, "white")  # as the page shows it
     opaque.alpha_composite(image.convert("RGBA"))
-    few = opaque.convert("RGB").quantize(_COLOURS, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    few = opaque.convert("RGB")
+    if few.getcolors(_COLOURS) is None:
+        few = few.quantize(_COLOURS, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).convert("RGB")
     stream = io.BytesIO()
-    few.save(stream, "PNG", optimize=True)
+    few.save(stream, "WEBP", lossless=True, quality=_EFFORT)
     return stream.getvalue()
 
 
@@ -284,13 +280,13 @@ def _links(page: Page, name: str, beside: Path) -> list[tuple[str, str]]:
 
 
 def _written(headline: Headline) -> str:
-    return headline.value if isinstance(headline.value, str) else _cell(headline.value).text
+    return headline.value if isinstance(headline.value, str) else _cell(headline.value)
 
 
 def _in_words(result: Result) -> str:
     """Return what a figure shows, for those who do not see it."""
     if isinstance(result, Numbers):
-        what = f"{_listed(result.headings.values())} as points with error bars, for {_listed(map(_row, result.rows))}"
+        what = f"{_listed(result.headings.values())} as points with error bars, for {_listed(map(label, result.rows))}"
     elif isinstance(result, Distribution):
         what = f"Histograms of {result.quantity} for {_listed(map(label, result.shares))}"
     else:
@@ -302,10 +298,6 @@ def _in_words(result: Result) -> str:
 
 def _listed(names: Any) -> str:
     return ", ".join(names) or "nothing"
-
-
-def _row(name: str) -> str:
-    return label(name)
 
 
 def _size(result: Result) -> str:
@@ -321,8 +313,7 @@ def _size(result: Result) -> str:
 
 def _numbers_table(result: Numbers) -> Table:
     rows = tuple(
-        (Cell(_row(name), _row(name)), *(_cell(cells.get(column)) for column in result.headings))
-        for name, cells in result.rows.items()
+        (label(name), *(_cell(cells.get(column)) for column in result.headings)) for name, cells in result.rows.items()
     )
     return Table(result.title, (result.of, *result.headings.values()), rows, result.remark)
 
@@ -333,9 +324,8 @@ def _distances_table(result: Distribution) -> Table:
     for method in result.shares:
         distance = result.distances.get(method)
         known = (distance.value, distance.expected, distance.high) if distance else (math.nan,) * 3
-        entries = result.entries.get(method, 0)
-        first = (Cell(label(method), label(method)), Cell(_number(entries), entries))
-        rows.append((*first, *(Cell(*_shown(f"{value:.3g}", value)) for value in known)))
+        entries = _number(result.entries.get(method, 0))
+        rows.append((label(method), entries, *(_shown(f"{value:.3g}", value) for value in known)))
     headings = ("method", "entries", "distance", "expected if equal", "95 % of equal ones below")
     caption = f"Wasserstein-1 distances of {result.quantity} from {label(result.reference)}"
     return Table(caption, headings, tuple(rows))
@@ -353,7 +343,7 @@ def _shares_table(result: Distribution) -> Table:
 def _statistic_table(result: Profile, name: str) -> Table:
     methods = result.statistics[name]
     rows = tuple(
-        (_bin(*edges), Cell(_number(size), size), *(_cell(bins[position]) for bins in methods.values()))
+        (_bin(*edges), _number(size), *(_cell(bins[position]) for bins in methods.values()))
         for position, (edges, size) in enumerate(zip(pairwise(result.edges), result.sizes, strict=True))
     )
     caption = f"{result.title}: {result.headings.get(name, name)}"
@@ -366,10 +356,7 @@ def _crossing_table(event: EventView) -> Table:
     if "jets" in event.truth and "met" in event.truth:
         rows.append(("truth", len(event.truth["jets"]), event.truth["met"]))
     headings = ("method", f"jets, pt > {JET_PT_MIN:.0f} GeV", "missing momentum [GeV]", "its phi [rad]")
-    cells = tuple(
-        (Cell(name, name), Cell(str(jets), jets), *(Cell(_minus(f"{value:.3g}"), value) for value in met))
-        for name, jets, met in rows
-    )
+    cells = tuple((name, str(jets), *(_minus(f"{value:.3g}") for value in met)) for name, jets, met in rows)
     return Table(event.title, headings, cells)
 
 
@@ -382,33 +369,26 @@ def _left_out(events: Sequence[EventView]) -> dict[str, float]:
     }
 
 
-def _cell(estimate: Estimate | None) -> Cell:
+def _cell(estimate: Estimate | None) -> str:
     if estimate is None:
-        return Cell("–", None)
+        return "–"
     text = with_error(estimate)
     if text.endswith("± 0.0000") and estimate.error > 0:  # rates of rare things
         text = f"{estimate.value:.3g} ± {estimate.error:.2g}"
-    return Cell(*_shown(text, estimate.value))
+    return _shown(text, estimate.value)
 
 
-def _shown(text: str, value: float) -> tuple[str, float | None]:
-    return (_minus(text), value) if math.isfinite(value) else ("–", None)
+def _shown(text: str, value: float) -> str:
+    return _minus(text) if math.isfinite(value) else "–"
 
 
-def _bin(low: float, high: float) -> Cell:
-    if math.isinf(high):
-        return Cell(_minus(f"> {low:.4g}"), low)
-    return Cell(_minus(f"{low:.4g} to {high:.4g}"), low)
+def _bin(low: float, high: float) -> str:
+    return _minus(f"> {low:.4g}" if math.isinf(high) else f"{low:.4g} to {high:.4g}")
 
 
 def _minus(text: str) -> str:
     """Write minus signs as such; exponents keep theirs."""
     return re.sub(r"(?<![\w.])-(?=\d)", "−", text)
-
-
-def _value(value: float | str) -> str:
-    """Return what rows are sorted by; more digits would tell nothing and fill the page."""
-    return value if isinstance(value, str) else f"{value:.6g}"
 
 
 def _number(value: int) -> str:

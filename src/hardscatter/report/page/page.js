@@ -1,6 +1,6 @@
 "use strict";
 
-// Tables: a heading's button sorts by that column, again in reverse; cells without a number stay last.
+// Tables: a heading's button sorts by that column, again in reverse; numbers that do not exist stay last.
 for (const table of document.querySelectorAll("table.sortable")) {
   const headings = [...table.tHead.rows[0].cells];
   headings.forEach((heading, column) => {
@@ -14,11 +14,18 @@ for (const table of document.querySelectorAll("table.sortable")) {
 }
 
 function sorted(rows, column, sign) {
-  const value = (row) => row.cells[column].dataset.value;
-  const compare = (a, b) => (isNaN(a) || isNaN(b) ? a.localeCompare(b) : a - b);
-  const known = rows.filter((row) => value(row) !== undefined);
-  const unknown = rows.filter((row) => value(row) === undefined);
-  return [...known.sort((a, b) => sign * compare(value(a), value(b))), ...unknown];
+  const text = (row) => row.cells[column].textContent;
+  const compare = (a, b) => {
+    const difference = number(a) - number(b);
+    return isNaN(difference) ? a.localeCompare(b) : difference;
+  };
+  const known = rows.filter((row) => text(row) !== "–"), unknown = rows.filter((row) => text(row) === "–");
+  return [...known.sort((a, b) => sign * compare(text(a), text(b))), ...unknown];
+}
+
+// The number that a cell begins with: "−0.5 ± 0.1", "> 30", "12 000", "10 to 20"; NaN for words.
+function number(text) {
+  return parseFloat(text.replace(/^[<>] /, "").replace("−", "-").replaceAll("\u202f", ""));
 }
 
 // Contents: open beside the text, a closed menu on a phone.
