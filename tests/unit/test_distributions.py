@@ -64,7 +64,7 @@ def test_the_error_of_a_share_is_that_of_whole_crossings():
     assert first.error == pytest.approx(math.sqrt(0.25 / 200), rel=0.15)
     assert second.error == pytest.approx(first.error)
     assert (third.value, third.low) == (0.0, 0.0)
-    assert third.high == third.error == pytest.approx(1 - 0.3173 ** (1 / 2000), rel=1e-3)
+    assert third.high == third.error == pytest.approx(1 - 0.3173 ** (1 / 200), rel=1e-3)
 
 
 def test_what_methods_share_is_drawn_for_both():

@@ -259,6 +259,23 @@ def test_few_jets_have_a_median_but_no_width_and_no_efficiency_without_error():
     assert central["efficiency"].error == pytest.approx(1 - 0.3173 ** (1 / 3), abs=1e-3)
 
 
+def test_efficiency_of_one_is_bounded_by_crossings_and_no_fakes_as_well():
+    events = scaled_events([1.0] * 20)
+    twice = ak.concatenate([events.truth.jets, ak.with_field(events.truth.jets, [[0.0]] * 20, "phi")], axis=1)
+    pt, phi = [[100.0, 100.0]] * 20, [[3.1, 0.0]] * 20
+    both = hs.from_candidates(
+        pt=pt, eta=[[0.5, 0.5]] * 20, phi=phi, energy=[[200.0, 200.0]] * 20, charge=[[0, 0]] * 20,
+        vertex=[[-1, -1]] * 20, n_vertices=[10] * 20, truth={"jets": twice, "met": events.truth.met},
+    )  # fmt: skip
+    bounds = []
+    for crossings in (events, both):
+        central = table_of(crossings).estimates["all"]["ak4_central.pt"]
+        assert (central["efficiency"].value, central["fakes"].value) == (1.0, 0.0)
+        bounds.append((central["efficiency"].bound, central["fakes"].bound))
+    room = 1 - 0.3173 ** (1 / 20)  # of 20 crossings, whether they hold 20 jets or 40
+    assert bounds == [pytest.approx((1 - room, room), rel=1e-3)] * 2
+
+
 def test_no_gap_without_hard_fractions_or_vertices():
     table = table_of(scaled_events([1.0, 1.1]))
     assert "gap" not in table.estimates["all"]["met"]

@@ -12,10 +12,11 @@ import hardscatter as hs
 from hardscatter.metrics import observe_all, summarise
 from hardscatter.metrics.definitions import DEFINITIONS
 from hardscatter.metrics.differential import TITLES
+from hardscatter.metrics.statistics import UNKNOWN, Estimate, bounded
 from hardscatter.report.display import draw_event
 from hardscatter.report.responses import draw_jet_responses
 from hardscatter.report.style import COLOURS, LABELS, colour, figure_style, label
-from hardscatter.report.tables import plain_lines, resolution_tables
+from hardscatter.report.tables import plain_lines, resolution_tables, with_error, with_error_in_brackets
 from helpers import toy_events
 
 mpl.use("agg")
@@ -73,6 +74,18 @@ def test_tables_show_value_and_error_with_the_same_digits():
             if "±" in cell:
                 value, error = cell.split(" ± ")
                 assert len(value.partition(".")[2]) == len(error.partition(".")[2])
+
+
+def test_shares_at_their_edge_are_written_as_bounds_and_what_is_exact_without_error():
+    none, every, rare = (
+        bounded(Estimate(share, 0.0, share, share), n) for share, n in ((0.0, 300), (1.0, 300), (1.0, 100_000))
+    )
+    for write in (with_error, with_error_in_brackets):
+        assert [write(one) for one in (none, every, rare)] == ["< 0.0038", "> 0.9962", "> 0.999989"]
+        assert [write(Estimate(value, 0.0, value, value)) for value in (0.0, 1.0, -0.25)] == ["0", "1", "-0.25"]
+        assert write(UNKNOWN) == write(None) == "–"
+    half = Estimate(0.0, 0.05, -0.05, 0.05)
+    assert (with_error(half), with_error_in_brackets(half)) == ("0.000 ± 0.050", "0.000(50)")
 
 
 def test_every_quantity_has_a_title():

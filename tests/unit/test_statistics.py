@@ -12,6 +12,7 @@ from hardscatter.metrics.records import Records
 from hardscatter.metrics.statistics import (
     UNKNOWN,
     Estimate,
+    Sample,
     bounded,
     draws,
     effective_number,
@@ -48,6 +49,34 @@ def test_shares_of_none_and_of_all_get_the_bound_that_one_in_three_samples_would
     assert every.low == pytest.approx(1 - none.high)
     assert every.high == 1.0
     assert none.error == every.error == none.high
+    assert (none.bound, every.bound) == (none.high, every.low)
+
+
+def test_counts_by_crossing_are_bounded_at_none_only():
+    none, one = (bounded(Estimate(rate, 0.0, rate, rate), 20, most=math.inf) for rate in (0.0, 1.0))
+    assert none.bound == pytest.approx(1.148 / 20, rel=0.03)  # the Poisson limit −ln 0.3173
+    assert one.error == 0.0
+    assert one.bound is None
+
+
+@pytest.mark.parametrize("share", [0.001, 0.01, 0.03, 0.05, 0.2])
+def test_bounds_hold_for_entries_that_share_the_fate_of_their_crossing(share):
+    """Of many samples without a lost jet at least 68 % would be right; counting jets instead of crossings is not."""
+    rng = np.random.default_rng(5)
+    jets = np.tile(np.arange(1, 7), 7)  # of 42 crossings
+    lost = rng.random((4000, len(jets))) < share
+    seen = lost.any(axis=1)  # the bootstrap's samples, not the bound's
+    bound, naive = (bounded(Estimate(0.0, 0.0, 0.0, 0.0), n).high for n in (effective_number(jets), jets.sum()))
+    assert np.mean(seen | (bound > share)) > 0.67
+    if share == 0.01:
+        assert np.mean(seen | (naive > share)) < 0.5
+
+
+def test_errors_with_two_sides_are_no_bounds():
+    assert Estimate.from_replicas(0.0, np.array([0.0, 0.0, 0.1, 0.2])).bound is None
+    assert Estimate(1.0, 0.0, 1.0, 1.0).bound is None
+    assert UNKNOWN.bound is None
+    assert Estimate(0.0, 0.004, 0.0, 0.004001).bound == 0.004001  # as written with few digits
 
 
 @pytest.mark.parametrize(
@@ -62,6 +91,12 @@ def test_ratios_broadcast_and_need_something_to_divide_by():
     found = ratio(np.array([[1.0, 2.0, 3.0]] * 2), np.array([[2], [0]]))
     np.testing.assert_array_equal(found, [[0.5, 1.0, 1.5], [np.nan] * 3])
     assert math.isnan(ratio(np.array([1.0]), np.array([-1.0]))[0])
+
+
+def test_events_of_a_sample_know_as_much_as_so_many_with_equal_numbers_of_values():
+    assert Sample(np.arange(6.0), np.array([0, 0, 1, 1, 4, 4])).effective == pytest.approx(3.0)
+    assert Sample(np.arange(4.0), np.array([0, 1, 1, 1])).effective == pytest.approx(16 / 10)
+    assert Sample(np.zeros(0), np.zeros(0, dtype=np.int64)).effective == 0.0
 
 
 def test_effective_number_is_the_number_of_equal_weights():

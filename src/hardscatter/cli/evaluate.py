@@ -39,12 +39,12 @@ def evaluate(
 ) -> None:
     """Measure jets and missing momentum against the truth, with errors.
 
-    Each number comes with its bootstrap error. δ is half the width of the central half of the responses, med their
-    median (the bias); effic. the share of truth jets found; fakes are counted a crossing; gap is the part of the way
-    from PUPPI tuned for the detector (puppi:best, 0) to perfect weights (1), gap CMS that from puppi:cms-phase2. The
-    definition talk is that of the authors of TOTAL, for comparing with their plots: AK4 jets above 15 GeV, AK8 jets of
-    500 to 1500 GeV, relative missing momentum, and the improvement on both PUPPIs, 1 − δ/δ_PUPPI. Many files, or the
-    folder of a production, give one table, the same by however many workers. Example:
+    Each number comes with its bootstrap error; < or > stands before a 68 % bound. δ is half the width of the central
+    half of the responses, med their median (the bias); effic. the share of truth jets found; fakes are counted a
+    crossing; gap is the part of the way from PUPPI tuned for the detector (puppi:best, 0) to perfect weights (1), gap
+    CMS that from puppi:cms-phase2. The definition talk is that of the authors of TOTAL, for comparing with their plots:
+    AK4 jets above 15 GeV, AK8 jets of 500 to 1500 GeV, relative missing momentum, and the improvement on both PUPPIs,
+    1 − δ/δ_PUPPI. Many files, or the folder of a production, give one table, the same by however many workers. Example:
 
     ```
     $ hardscatter evaluate examples/delphes_ttbar_pu140.root --method puppi --method softkiller | grep -A 5 missing

@@ -17,7 +17,14 @@ from numpy.typing import NDArray
 
 from hardscatter.errors import MissingFieldError, SettingsError
 from hardscatter.events import Events, checked_fraction, flat
-from hardscatter.metrics.statistics import LEAST_REPLICAS, Estimate, resamplings
+from hardscatter.metrics.statistics import (
+    LEAST_REPLICAS,
+    Estimate,
+    bounded,
+    effective_number,
+    ratio,
+    resamplings,
+)
 
 WEIGHT_EDGES = (0.0, 0.02, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.98, 1.0)
 """Of the bins in weight, lower edges included, 1 in the last; most weights are 0 or 1 and get bins of their own."""
@@ -66,8 +73,8 @@ class CalibrationBin:
     weight: float
     """Σ pt w / Σ pt, in [0, 1]."""
     hard_fraction: Estimate
-    """Σ pt h / Σ pt, in [0, 1]. Its error is NaN where fewer than `LEAST_CROSSINGS` have candidates, and 0 where all
-    hard fractions are the same."""
+    """Σ pt h / Σ pt, in [0, 1]. Its error is NaN where fewer than `LEAST_CROSSINGS` have candidates, and a one-sided
+    bound (`hardscatter.metrics.statistics.bounded`) where all hard fractions are 0 or all are 1."""
     share: float
     """Of the region's Σ pt, in [0, 1]; NaN in an empty region."""
     candidates: int
@@ -195,10 +202,8 @@ def calibration_from(sums_of: Mapping[str, NDArray[np.float64]], replicas: int =
         n_events = len(every)
         sums, candidates = every[:, :3], every[:, 3].sum(axis=0).astype(np.int64)
         drawn = _drawn(sums, replicas, seed)
-        crossings = (sums[:, 0] > 0).sum(axis=0)
         curves[name] = {
-            part.name: _curve(sums[:, :, k].sum(axis=0), drawn[:, :, k], candidates[k], crossings[k])
-            for k, part in enumerate(REGIONS)
+            part.name: _curve(sums[:, :, k], drawn[:, :, k], candidates[k]) for k, part in enumerate(REGIONS)
         }
         n_cells = math.prod(sums.shape[2:])
         errors[name] = _calibration_error(sums.sum(axis=0).reshape(3, n_cells), drawn.reshape(-1, 3, n_cells))
@@ -248,12 +253,12 @@ def closure(
         sums, counts = _with_totals(sums), _with_totals(counts)
         crossings = (sums[:, 0] > 0).sum(axis=0)
         total = sums.sum(axis=0)
-        ratio, ratios = _ratio(total[1], total[0]), _ratio(drawn[:, 1], drawn[:, 0])
+        kept, kept_drawn = ratio(total[1], total[0]), ratio(drawn[:, 1], drawn[:, 0])
         bins[name] = {
             kind: {
                 eta: {
                     pt_name: ClosureBin(
-                        _estimate(ratio[i, j, k], ratios[:, i, j, k], crossings[i, j, k]),
+                        _estimate(kept[i, j, k], kept_drawn[:, i, j, k], crossings[i, j, k]),
                         float(total[0, i, j, k]),
                         int(counts[i, j, k]),
                     )
@@ -318,28 +323,24 @@ def _drawn(sums: NDArray[np.float64], replicas: int, seed: int) -> NDArray[np.fl
     return np.array([counts @ by_crossing for counts in draws], dtype=np.float64).reshape(-1, *sums.shape[1:])
 
 
-def _curve(
-    sums: NDArray[np.float64],
-    drawn: NDArray[np.float64],
-    candidates: NDArray[np.int64],
-    crossings: NDArray[np.int64],
-) -> CalibrationCurve:
-    """Return the curve of one region from Σ pt, Σ pt h and Σ pt w by bin, nominal (3, bins) and in replicas."""
-    weight, fraction = _ratio(sums[2], sums[0]), _ratio(sums[1], sums[0])
-    fractions = _ratio(drawn[:, 1], drawn[:, 0])
-    share = _ratio(sums[0], np.full_like(sums[0], sums[0].sum()))
+def _curve(sums: NDArray[np.float64], drawn: NDArray[np.float64], candidates: NDArray[np.int64]) -> CalibrationCurve:
+    """Return the curve of one region from Σ pt, Σ pt h and Σ pt w, by crossing and bin and in replicas."""
+    crossings, total = (sums[:, 0] > 0).sum(axis=0), sums.sum(axis=0)
+    weight, fraction = ratio(total[2], total[0]), ratio(total[1], total[0])
+    fractions = ratio(drawn[:, 1], drawn[:, 0])
+    share = ratio(total[0], total[0].sum())
     bins = tuple(
         CalibrationBin(
             low=WEIGHT_EDGES[k],
             high=WEIGHT_EDGES[k + 1],
             weight=float(weight[k]),
-            hard_fraction=_estimate(fraction[k], fractions[:, k], crossings[k]),
+            hard_fraction=_bounded(_estimate(fraction[k], fractions[:, k], crossings[k]), sums[:, 0, k]),
             share=float(share[k]),
             candidates=int(candidates[k]),
         )
         for k in range(len(candidates))
     )
-    return CalibrationCurve(bins, _calibration_error(sums, drawn))
+    return CalibrationCurve(bins, _calibration_error(total, drawn))
 
 
 def _calibration_error(sums: NDArray[np.float64], drawn: NDArray[np.float64]) -> CalibrationError:
@@ -355,8 +356,7 @@ def _calibration_error(sums: NDArray[np.float64], drawn: NDArray[np.float64]) ->
 
 def _gaps(sums: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return (Σ pt h − Σ pt w) of each cell over Σ pt of all cells."""
-    total = np.broadcast_to(sums[:, 0].sum(axis=1, keepdims=True), sums[:, 0].shape)
-    return _ratio(sums[:, 1] - sums[:, 2], total)
+    return ratio(sums[:, 1] - sums[:, 2], sums[:, 0].sum(axis=1, keepdims=True))
 
 
 def _with_totals(values: NDArray[Any]) -> NDArray[Any]:
@@ -366,11 +366,11 @@ def _with_totals(values: NDArray[Any]) -> NDArray[Any]:
     return values
 
 
-def _ratio(numerator: NDArray[np.float64], denominator: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the ratio, NaN where the denominator is 0."""
-    return np.asarray(np.divide(numerator, denominator, out=np.full(numerator.shape, np.nan), where=denominator > 0))
-
-
 def _estimate(value: float, replicas: NDArray[np.float64], crossings: int) -> Estimate:
     """Return the estimate, without an error if it stems from too few crossings."""
     return Estimate.from_replicas(float(value), replicas if crossings >= LEAST_CROSSINGS else replicas[:0])
+
+
+def _bounded(fraction: Estimate, pt: NDArray[np.float64]) -> Estimate:
+    """Bound a fraction of Σ pt by crossing that is 0 or 1, if it has an error."""
+    return bounded(fraction, effective_number(pt)) if math.isfinite(fraction.error) else fraction

@@ -15,7 +15,16 @@ from hardscatter.metrics.crossings import generator_weights
 from hardscatter.metrics.matching import match, near_any
 from hardscatter.metrics.records import Records
 from hardscatter.metrics.resolution import CMS_REFERENCE, PERFECT, REFERENCE
-from hardscatter.metrics.statistics import LEAST_ENTRIES, Estimate, draws, estimate, estimates, ratio
+from hardscatter.metrics.statistics import (
+    LEAST_ENTRIES,
+    Estimate,
+    bounded,
+    draws,
+    effective_number,
+    estimate,
+    estimates,
+    ratio,
+)
 from hardscatter.metrics.studies import PUPPIS, Numbers, Profile, Result, Study, reference_of
 
 _TITLES = {
@@ -227,6 +236,8 @@ def _results(
     if reference in PUPPIS.values():
         binned["ratio"] = ratio(binned["resolution"], binned["resolution"][[methods.index(reference)]])
     size = len(next(iter(found.values())).event) if found else 0
+    # True dijets are those of every method.
+    numbers = [effective_number(weight[part.event]) for part in parts[0]] if parts else [0.0] * len(edges)
     table = Numbers(
         name=f"mjj_{way}",
         title=_TITLES[way],
@@ -239,7 +250,7 @@ def _results(
             "gap_cms": f"gap closed ({CMS_REFERENCE} to {PERFECT})",
             **headings,
         },
-        rows=_rows(methods, inclusive),
+        rows=_rows(methods, inclusive, numbers[0]),
         n_events=n_events,
         remark=f"{size} dijets in {n_events} crossings.",
     )
@@ -250,7 +261,11 @@ def _results(
         variable="true m_jj [GeV]",
         edges=edges,
         statistics={
-            statistic: dict(zip(methods, map(estimates, of_bins), strict=True)) for statistic, of_bins in binned.items()
+            **{name: dict(zip(methods, map(estimates, of_bins), strict=True)) for name, of_bins in binned.items()},
+            "efficiency": {
+                name: tuple(map(bounded, estimates(of_bins), numbers[1:]))
+                for name, of_bins in zip(methods, binned["efficiency"], strict=True)
+            },
         },
         headings=headings | ({"ratio": f"ratio of {headings['resolution']}"} if "ratio" in binned else {}),
         sizes=tuple(len(part.event) for part in parts[0][1:]) if parts else (0,) * (len(edges) - 1),
@@ -260,12 +275,16 @@ def _results(
     return table, profile
 
 
-def _rows(methods: list[str], values: dict[str, NDArray[np.float64]]) -> dict[str, dict[str, Estimate]]:
-    """Return the table of statistics, (methods, nominal and replicas); a method is not set against itself."""
+def _rows(methods: list[str], values: dict[str, NDArray[np.float64]], n: float) -> dict[str, dict[str, Estimate]]:
+    """Return the table of statistics, (methods, nominal and replicas), of n dijets of equal weight.
+
+    A method is not set against itself.
+    """
     rows = {}
     width = dict(zip(methods, values["resolution"], strict=True))
     for i, method in enumerate(methods):
         row = {name: estimate(of_methods[i]) for name, of_methods in values.items()}
+        row["efficiency"] = bounded(row["efficiency"], n)
         for suffix, base in PUPPIS.items():
             if base not in width or base == method:
                 continue

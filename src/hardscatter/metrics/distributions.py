@@ -18,7 +18,7 @@ from hardscatter.metrics.matching import near_any
 from hardscatter.metrics.observations import observe_view
 from hardscatter.metrics.records import Records
 from hardscatter.metrics.resolution import PERFECT
-from hardscatter.metrics.statistics import UNKNOWN, Estimate, bounded, draws, estimates, ratio
+from hardscatter.metrics.statistics import UNKNOWN, Estimate, bounded, draws, effective_number, estimates, ratio
 from hardscatter.metrics.studies import NO_PILEUP, Distance, Distribution, Study, limit_of
 
 Values = Callable[[ak.Array, ak.Array], ak.Array]
@@ -269,7 +269,8 @@ def _shares(
         if told[method]:
             drawn = counts @ _counts(value, event, edges, n_events)
             parts = ratio(drawn, drawn.sum(axis=1, keepdims=True))[:, :-1]  # without what lies outside
-            shares[method] = tuple(bounded(part, len(value)) for part in estimates(parts))
+            n = effective_number(np.bincount(event))
+            shares[method] = tuple(bounded(part, n) for part in estimates(parts))
     return shares
 
 

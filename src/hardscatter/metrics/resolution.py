@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import awkward as ak
@@ -17,7 +17,7 @@ from hardscatter.jets import cluster
 from hardscatter.met import missing_momentum
 from hardscatter.metrics.definitions import DESIGN, Comparison, Definition, JetStudy, Quantity, definition_of
 from hardscatter.metrics.observations import JetObservations, Observations, observe
-from hardscatter.metrics.statistics import LEAST_REPLICAS, Estimate, Sample, half_width, resamplings
+from hardscatter.metrics.statistics import LEAST_REPLICAS, Estimate, Sample, bounded, half_width, resamplings
 from hardscatter.metrics.substructure import with_truth_tau32
 from hardscatter.pileup import mitigate, perfect_weights
 
@@ -55,7 +55,8 @@ class ResolutionTable:
     ``talk_ak4.pt``, ``talk_ak8.pt``, ``talk_ak8.mass``, ``talk_ak8.tau32`` and ``talk_met``.
 
     Jets have ``median`` (bias), ``delta`` = (q75 − q25)/2, in the design's pt and mass ``resolution`` =
-    δ/(1 + median), ``efficiency`` and, for AK4, ``fakes`` (a crossing). ``tau32`` is reconstructed − true τ₃/τ₂ of the
+    δ/(1 + median), ``efficiency`` and, for AK4, ``fakes`` (a crossing); an efficiency of 0 or 1, and no fakes at all,
+    have a one-sided bound (`hardscatter.metrics.statistics.bounded`). ``tau32`` is reconstructed − true τ₃/τ₂ of the
     jets where both are defined, and its efficiency their share of those where the true one is. Missing momentum has
     ``delta``, ``width68``, ``width95`` (GeV, both components) and ``slope``; the talk's has ``median`` and ``delta``.
     ``ht`` is the scalar sum of the pt of AK4 jets above 30 GeV with |eta| < 2.5, reconstructed/truth − 1 in crossings
@@ -180,9 +181,7 @@ def summarise(observations: Mapping[str, Observations], *, replicas: int = 400, 
     estimates: dict[str, dict[str, dict[str, Estimate]]] = {}
     for (method, quantity, statistic), value in nominal.items():
         spread = np.array([replica[method, quantity, statistic] for replica in drawn])
-        estimate = Estimate.from_replicas(value, spread)
-        if statistic == "efficiency":
-            estimate = _efficiency(estimate, quantities[method][quantity].size)
+        estimate = _bounded(Estimate.from_replicas(value, spread), statistic, quantities[method][quantity])
         estimates.setdefault(method, {}).setdefault(quantity, {})[statistic] = estimate
     if repr(estimates.get("puppi")) == repr(estimates.get(CMS_REFERENCE)):  # as text NaN equals itself
         estimates.pop(CMS_REFERENCE, None)  # the same under its short name
@@ -320,6 +319,15 @@ class _RelativeQuantity:
 _AnyQuantity = _JetQuantity | _MetQuantity | _RelativeQuantity
 
 
+def _bounded(estimate: Estimate, statistic: str, data: _AnyQuantity) -> Estimate:
+    """Bound efficiencies and fakes at their edges, where all replicas are the same."""
+    if isinstance(data, _JetQuantity) and statistic == "efficiency":
+        return bounded(estimate, data.found.effective)
+    if isinstance(data, _JetQuantity) and statistic == "fakes" and data.fakes is not None:
+        return bounded(estimate, data.fakes.effective, most=math.inf)
+    return estimate
+
+
 def _calibrated(values: Mapping[str, float]) -> float:
     """Return δ/(1 + median); a method that loses more than half of the jets has median −1 and no resolution."""
     return values["delta"] / (1 + values["median"]) if values["median"] > -1 else math.nan
@@ -400,14 +408,6 @@ def _width(values: _Values, method: str, quantity: str) -> float:
     """Return what methods are compared by: the resolution where δ is calibrated, else δ."""
     delta = values[method, quantity, "delta"]
     return values.get((method, quantity, "resolution"), delta)
-
-
-def _efficiency(estimate: Estimate, n: int) -> Estimate:
-    """Give an efficiency of 0 or 1, which no replica changes, its one-sided 68 % bound: 0.32^(1/n) from the edge."""
-    if estimate.value not in (0.0, 1.0) or n == 0:
-        return estimate
-    room = 1 - (1 - 0.6827) ** (1 / n)
-    return replace(estimate, error=room, low=max(estimate.value - room, 0.0), high=min(estimate.value + room, 1.0))
 
 
 def _has_gap(values: _Values, quantity: str, statistic: str) -> bool:

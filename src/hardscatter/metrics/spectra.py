@@ -10,7 +10,17 @@ from numpy.typing import NDArray
 
 from hardscatter.metrics.calibration import REGIONS, WEIGHT_EDGES, Calibration, calibration_from
 from hardscatter.metrics.records import CLASSES, WEIGHT_BINS, Records
-from hardscatter.metrics.statistics import LEAST_ENTRIES, UNKNOWN, Estimate, bounded, draws, estimate, estimates, ratio
+from hardscatter.metrics.statistics import (
+    LEAST_ENTRIES,
+    UNKNOWN,
+    Estimate,
+    bounded,
+    draws,
+    effective_number,
+    estimate,
+    estimates,
+    ratio,
+)
 from hardscatter.metrics.studies import Distribution, Numbers, Profile, Result, Study, limit_of
 
 SHOWN_REGIONS = ("neutral_central", "neutral_forward", "neutral_very_forward")
@@ -203,7 +213,9 @@ def _distribution(records: Records, drawn: Mapping[str, NDArray[np.float64]], re
         pt = of_class[..., _MEASURES.index("pt")]
         entries[method] = int(of_class[0, :, 0].sum())
         parts = estimates(ratio(pt, pt.sum(axis=-1, keepdims=True)))
-        shares[method] = tuple(bounded(_known(part, entries[method]), entries[method]) for part in parts)
+        spectrum = np.asarray(records.views[method].spectrum, dtype=np.float64)
+        n = effective_number(spectrum[:, *place, :, _MEASURES.index("pt")].sum(axis=-1))
+        shares[method] = tuple(bounded(_known(part, entries[method]), n) for part in parts)
     return Distribution(
         name=f"weights_{region}_{name}",
         title=f"Weights, {region.replace('_', ' ')}, {_CLASS_TITLES[name]}",

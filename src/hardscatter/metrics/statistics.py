@@ -27,7 +27,12 @@ LEAST_ENTRIES = 4
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number with its bootstrap error: half the central 68 % of the replicas, whose edges are `low`, `high`."""
+    """A number with its bootstrap error: half the central 68 % of the replicas, whose edges are `low`, `high`.
+
+    What the bootstrap knows no error of, since all replicas agree, may have a one-sided `bound` instead (`bounded`):
+    then one edge is the value itself, and the error is the whole way to the other. An error of 0 is left to what is
+    exact, such as a number set against itself.
+    """
 
     value: float
     error: float
@@ -43,6 +48,14 @@ class Estimate:
         low, high = np.quantile(finite, _ONE_SIGMA)
         return cls(value, float(high - low) / 2, float(low), float(high))
 
+    @property
+    def bound(self) -> float | None:
+        """What a share of 0 is below, or one of 1 above, at 68 %; None where the error has two sides."""
+        room = self.high - self.low
+        if self.value not in (0.0, 1.0) or not 0 < 0.75 * room < self.error:  # else the error is half of it
+            return None
+        return self.low if self.value else self.high
+
 
 UNKNOWN = Estimate(math.nan, math.nan, math.nan, math.nan)
 """What there is too little to measure from."""
@@ -55,6 +68,11 @@ class Sample:
         order = np.argsort(values, kind="stable")
         self.values = values[order]
         self.event = event[order]
+
+    @property
+    def effective(self) -> float:
+        """How many events with the same number of values know as much: the `effective_number`."""
+        return effective_number(np.bincount(self.event))
 
     def quantiles(self, counts: NDArray[np.int64], q: tuple[float, ...]) -> NDArray[np.float64]:
         """Return quantiles when event e is drawn `counts[e]` times, interpolated as `numpy.quantile` does.
@@ -115,17 +133,31 @@ def estimates(values: NDArray[np.float64]) -> tuple[Estimate, ...]:
     return tuple(map(estimate, values.T))
 
 
-def bounded(share: Estimate, n: float) -> Estimate:
-    """Give a share of 0 or 1 of n entries its one-sided 68 % bound, 1 − 0.32^(1/n), where the bootstrap knows less.
+def bounded(share: Estimate, n: float, *, most: float = 1.0) -> Estimate:
+    """Give a share of 0 or 1 its one-sided 68 % bound where the bootstrap, whose replicas all agree, knows less.
 
-    All replicas of such a share are the same, or nearly. Other shares, and all where n is 0, stay as they are.
+    The bound lies 1 − 0.32^(1/n) from the edge: were it the true share, n entries would all miss (or all be in) in 32
+    of 100 samples. This is the end of the Clopper–Pearson interval at an edge (C. J. Clopper and E. S. Pearson,
+    Biometrika 26 (1934) 404). It holds for independent entries. Those of a crossing are not, and where none is seen
+    nothing tells by how much, so the worst is assumed: that they share their fate.
+
+    Parameters
+    ----------
+    share
+        Other values than 0 and 1 stay as they are: there replicas differ.
+    n
+        How many crossings know as much, `effective_number` of their (weighted) entries; 0 leaves the share as it is.
+    most
+        Infinite for what is counted by crossing and may exceed 1, such as fake jets: then only 0 has a bound, that on
+        the share of crossings with any, about 1.15/n.
     """
-    if share.value not in (0.0, 1.0) or n <= 0:
+    if share.value not in (0.0, most) or n <= 0:
         return share
     room = 1 - _ABOVE ** (1 / n)
     if share.error >= room:
         return share
-    return replace(share, error=room, low=max(share.value - room, 0.0), high=min(share.value + room, 1.0))
+    low, high = (share.value - room, share.value) if share.value else (0.0, room)
+    return replace(share, error=room, low=low, high=high)
 
 
 def ratio(numerator: NDArray[Any], denominator: NDArray[Any]) -> NDArray[np.float64]:
@@ -135,7 +167,8 @@ def ratio(numerator: NDArray[Any], denominator: NDArray[Any]) -> NDArray[np.floa
     return np.asarray(quotient)
 
 
-def effective_number(weight: NDArray[np.float64]) -> float:
+def effective_number(weight: NDArray[Any]) -> float:
     """Return (Σ w)²/Σ w²: so many entries of weight 1 know a mean as well; 0 if there are none."""
+    weight = np.asarray(weight, dtype=np.float64)
     squares = float(weight @ weight)
     return float(weight.sum()) ** 2 / squares if squares > 0 else 0.0

@@ -79,7 +79,8 @@ def tail_numbers(
     tuple of Numbers
         Fake jets a crossing; the share of truth jets that are lost, in [0, 1]; the share of crossings with
         |measured − true missing momentum| above thresholds. NaN with fewer than `LEAST_ENTRIES`. Where nothing (or
-        everything) is in the tail the bootstrap knows no error, and the one-sided 68 % bound stands for it.
+        everything) is in the tail the bootstrap knows no error, and the one-sided 68 % bound stands for it
+        (`hardscatter.metrics.statistics.bounded`).
     """
     n_events = len(records)
     weight = generator_weights(records) if weighted else np.ones(n_events)
@@ -246,11 +247,11 @@ def _estimates(tally: _Tally, counts: NDArray[np.float64], weight: NDArray[np.fl
     tail = counts @ tally.tail
     entries = np.broadcast_to(counts @ tally.entries, tail.shape)
     shares = ratio(tail, entries)
-    numbers = np.broadcast_to(tally.entries.sum(axis=0), tail.shape[1:])
-    squares = np.broadcast_to(weight**2 @ tally.entries, tail.shape[1:])
+    by_crossing = np.broadcast_to(tally.entries, tally.tail.shape)
+    numbers, weighted = by_crossing.sum(axis=0), by_crossing * weight[:, np.newaxis]
     return [
-        bounded(estimate(shares[:, column]), float(entries[0, column] ** 2 / squares[column]))
-        if numbers[column] >= LEAST_ENTRIES and squares[column] > 0
+        bounded(estimate(shares[:, column]), effective_number(weighted[:, column]))
+        if numbers[column] >= LEAST_ENTRIES and weighted[:, column].any()
         else UNKNOWN
         for column in range(tail.shape[1])
     ]

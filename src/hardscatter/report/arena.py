@@ -340,7 +340,7 @@ def _remarks() -> list[str]:
     return [
         f"Order: the mean over samples and headline quantities ({headline}; those with at least {LEAST} truth jets or "
         f"crossings) of the gap closed, (PUPPI − method)/(PUPPI − perfect), where PUPPI is `{REFERENCE}`. Errors are "
-        "bootstraps over crossings. Perfect weights mark the limit.",
+        "bootstraps over crossings; < and > stand before 68 % bounds. Perfect weights mark the limit.",
     ]
 
 

@@ -32,11 +32,16 @@ _MISSING_MOMENTUM_UNIT = ("delta", "width68", "width95")
 
 
 def with_error(estimate: Estimate | None) -> str:
-    """Write a value and its error, digits as the error deserves: ``0.0398 ± 0.0069``."""
+    """Write a value and its error, digits as the error deserves: ``0.0398 ± 0.0069``.
+
+    A share at its edge is written as its 68 % bound, ``< 0.0038``, and what is exact without an error.
+    """
     if estimate is None or not math.isfinite(estimate.value):
         return "–"
-    if not math.isfinite(estimate.error):
+    if not math.isfinite(estimate.error) or estimate.error == 0:
         return f"{estimate.value:.3g}"
+    if estimate.bound is not None:
+        return f"{'>' if estimate.value else '<'} {estimate.bound:.{_digits(estimate.error, most=9)}f}"
     digits = _digits(estimate.error)
     return f"{estimate.value:.{digits}f} ± {estimate.error:.{digits}f}"
 
@@ -51,9 +56,9 @@ def with_error_in_brackets(estimate: Estimate | None) -> str:
     return f"{value}({error if estimate.error >= 1 else round(estimate.error * 10**digits)})"
 
 
-def _digits(error: float) -> int:
+def _digits(error: float, most: int = 4) -> int:
     """Return the decimals that show two significant digits of the error."""
-    return 3 if error <= 0 else min(max(1 - math.floor(math.log10(error)), 0), 4)
+    return min(max(1 - math.floor(math.log10(error)), 0), most)
 
 
 def resolution_tables(

@@ -19,7 +19,7 @@ from pydantic.dataclasses import dataclass as settings_class
 
 from hardscatter.errors import SettingsError
 from hardscatter.events import Events
-from hardscatter.metrics.statistics import Estimate, draws, effective_number, estimate
+from hardscatter.metrics.statistics import Estimate, bounded, draws, effective_number, estimate
 from hardscatter.pileup import mitigate, perfect_weights
 from hardscatter.trigger.objects import DEFINITION, QUANTITIES, ObjectDefinition, trigger_objects
 from hardscatter.trigger.rates import (
@@ -100,6 +100,12 @@ class Seen:
     def n_units(self) -> int:
         """Return how many independent units there are."""
         return len(np.unique(self.unit))
+
+    @property
+    def effective_units(self) -> float:
+        """Return how many units of equal weight know as much."""
+        _, unit = np.unique(self.unit, return_inverse=True)
+        return effective_number(np.bincount(unit, self.weight))
 
     def exposures(self, replicas: int, seed: int) -> Iterator[Floats]:
         """Yield how much each crossing counts: as it is, then in each bootstrap replica."""
@@ -235,6 +241,8 @@ def study(
                 rate = rate_above(minbias.values[method][path], exposure, GRIDS[path])
                 rates.setdefault((method, path), []).append(rate)
     estimates = {key: estimate(np.array(values)) for key, values in told.items()}
+    known = {name: signal.effective_units for name, signal in signals.items()}
+    estimates |= {key: bounded(estimates[key], known[name]) for key in told if (name := _signal_of(key)) in known}
     curves: Estimates = {}
     for (method, path), values in rates.items():
         drawn_at = [estimate(column) for column in np.array(values).T]
@@ -251,7 +259,7 @@ def effective_above(sample: Seen, method: str, quantity: str, threshold: float) 
     """Return how many independent crossings of equal weight know the rate above a threshold as well."""
     _, unit = np.unique(sample.unit, return_inverse=True)
     above = sample.weight * (sample.values[method][quantity] > threshold)
-    return effective_number(np.bincount(unit, above).astype(np.float64))
+    return effective_number(np.bincount(unit, above))
 
 
 def _replica(
@@ -297,6 +305,14 @@ def _replica(
             needed, weight = total[method]
             told["whole", method, "same", name] = _rate(weight, needed <= scale)
     return told
+
+
+def _signal_of(key: tuple[str, ...]) -> str:
+    """Return of which signal a number is the efficiency; "" of what is none."""
+    match key:
+        case ("alone", _, _, name) | ("whole", _, "efficiency", name) | ("scan", _, name, _):
+            return name
+    return ""
 
 
 def _scale_of(least: Floats, exposure: Floats, efficiency: float) -> float:
