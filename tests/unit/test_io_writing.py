@@ -277,3 +277,24 @@ def test_batches_of_different_kinds(suffix, tmp_path):
         with pytest.raises(UnwritableFileError, match="events of one kind"):
             write_both(other, make())
     assert list(tmp_path.iterdir()) == []
+
+
+def fail_half_way(output):
+    with writing.aside(output) as place:
+        place.mkdir()
+        (place / "half").touch()
+        raise ZeroDivisionError
+
+
+def test_a_folder_aside_takes_the_place_of_one_that_is_there_whole_or_not_at_all(tmp_path):
+    output = tmp_path / "made"
+    for content in ("old", "new"):
+        with writing.aside(output) as place:
+            place.mkdir()
+            (place / content).touch()
+    assert [path.name for path in output.iterdir()] == ["new"]
+    with pytest.raises(ZeroDivisionError):
+        fail_half_way(output)
+    with pytest.raises(UnwritableFileError, match="made cannot be written"), writing.aside(output) as place:
+        place.touch()  # a file does not replace a folder
+    assert [path.name for path in tmp_path.rglob("*")] == ["made", "new"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-import json
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -26,6 +25,7 @@ from hardscatter.metrics.resolution import PERFECT
 from hardscatter.metrics.substructure import with_truth_tau32
 from hardscatter.pileup import get_method, methods, mitigate, one_of_each, perfect_weights
 from hardscatter.pileup.method import MODEL_SUFFIX, Method, by_name, settings_of
+from hardscatter.production.manifest import fingerprint_of
 from hardscatter.simulation import Progress
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class Contestant:
                 "name": f"{type(self.method).__module__}.{type(self.method).__qualname__}", "settings": settings,
                 "source": source and hash_of(source), "models": [hash_of(path) for path in _models(settings)],
             }  # fmt: skip
-        return hashlib.sha256(json.dumps(said, sort_keys=True, default=str).encode()).hexdigest()
+        return fingerprint_of(said)
 
 
 def contestants(words: Sequence[str] | None = None) -> list[Contestant]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import glob
 import hashlib
-import json
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -26,7 +25,7 @@ from hardscatter.events import Events
 from hardscatter.generate import Generation, processes
 from hardscatter.jobs import Cluster, run_in_order
 from hardscatter.production import Chain, chain, simulate_files
-from hardscatter.production.manifest import NAME, read_manifest
+from hardscatter.production.manifest import NAME, fingerprint_of, read_manifest
 from hardscatter.simulation import Crossings, Progress, Settings, pileup_of
 
 if TYPE_CHECKING:
@@ -91,7 +90,7 @@ class Recipe:
             "pileup": repr(pileup_of(self.settings["pileup"])), "n_minbias": self.settings["n_minbias"],
             "card": (card if isinstance(card, Card) else load_card(card)).hash(), **options,
         }  # fmt: skip
-        return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+        return fingerprint_of(said)
 
 
 @dataclass(frozen=True)
@@ -147,7 +146,7 @@ class Sample:
             "content": content if len(content) > 1 else "".join(content), "n": self.n,
             "particle_flow": self.particle_flow, "change": change,
         }  # fmt: skip
-        return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+        return fingerprint_of(said)
 
     def read(self, first: int, last: int) -> Events:
         """Return the crossings from `first` to before `last`."""

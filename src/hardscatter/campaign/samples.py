@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 from dataclasses import asdict, dataclass, field
 from functools import cached_property, lru_cache
@@ -29,6 +27,7 @@ from hardscatter.jobs import Cluster
 from hardscatter.metrics.records import Extra
 from hardscatter.production import Chain, chain, files_of
 from hardscatter.production.inputs import identity
+from hardscatter.production.manifest import fingerprint_of
 from hardscatter.simulation import Crossings, Progress, Settings, is_hepmc, pileup_of
 
 if TYPE_CHECKING:
@@ -150,7 +149,7 @@ class Simulated:
             "hard": hash_of(self.process) if file else Generation.of(self.process, **generation).fingerprint(),
             "card": self._card.hash(), "version": __version__, "code": code_of(*_ROOMS),
         }  # fmt: skip
-        return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+        return fingerprint_of(said)
 
     def describe(self) -> dict[str, Any]:
         """Return the settings, and how many crossings of what cross section they are."""
@@ -234,7 +233,7 @@ class FromFile:
         """Return hexadecimal digits that change with the content of the files."""
         paired = None if self.paired is None else _content(self.paired)
         said = {"content": _content(self.path), "paired": paired, "particle_flow": self.particle_flow}
-        return hashlib.sha256(json.dumps(said).encode()).hexdigest()
+        return fingerprint_of(said)
 
     def ready(self, workers: int | Cluster | Client, progress: Progress | None) -> None:
         """Do nothing: the files are there."""

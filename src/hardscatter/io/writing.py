@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -183,10 +184,15 @@ def check_target(path: Path, overwrite: bool) -> None:
 
 @contextlib.contextmanager
 def aside(output: Path) -> Iterator[Path]:
-    """Give a name beside the output for a file that is renamed to it if all went well, else removed."""
+    """Give a name beside the output for a file or folder that is renamed to it if all went well, else removed.
+
+    A file that is there is replaced, and by a folder a folder.
+    """
     place = output.with_name(f".{output.name}.{uuid.uuid4().hex[:8]}.partial")
     try:
         yield place
+        if place.is_dir() and output.is_dir():
+            shutil.rmtree(output)
         place.replace(output)
     except OSError as problem:
         if isinstance(problem, UnwritableFileError):
@@ -196,7 +202,10 @@ def aside(output: Path) -> Iterator[Path]:
             f"{output} cannot be written ({reason}): make room or choose another place."
         ) from None
     finally:
-        place.unlink(missing_ok=True)
+        if place.is_dir():
+            shutil.rmtree(place, ignore_errors=True)
+        else:
+            place.unlink(missing_ok=True)
 
 
 def _carries(path: Path, source: Events | None) -> bool:

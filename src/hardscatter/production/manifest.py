@@ -81,8 +81,12 @@ class Manifest:
 def header(production: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return the first line of a manifest."""
     said = {"production": production, "settings": dict(settings), "hardscatter": __version__, "format": FORMAT}
-    digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
-    return {**said, "fingerprint": digest}
+    return {**said, "fingerprint": fingerprint_of(said)[:16]}
+
+
+def fingerprint_of(said: Mapping[str, Any]) -> str:
+    """Return 64 hexadecimal digits that change with plain settings, not with their order; others count as words."""
+    return hashlib.sha256(json.dumps(said, sort_keys=True, default=str).encode()).hexdigest()
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import io
 import json
 import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from hardscatter.errors import SettingsError
 from hardscatter.events import Events
 from hardscatter.jobs import Cluster, at_work
 from hardscatter.metrics.statistics import LEAST_REPLICAS
+from hardscatter.metrics.studies import Study
 from hardscatter.pileup import mitigate
 from hardscatter.pileup.method import by_name
 from hardscatter.report.event_view import event_view
@@ -91,33 +92,18 @@ def write_case(
     known = {name: _FB_PER_MB * said["cross_section_mb"] for name, said in abouts.items() if "cross_section_mb" in said}
     questions = settings.questions(Material(records, {**known, **settings.cross_sections}, settings.replicas))
     drawn = _Drawn(folder)
-    studies = []
-    for done, question in enumerate(questions.values(), 1):
-        studies.append(question())
-        write_json(folder / "numbers" / f"{studies[-1].name}.json", plain(studies[-1].to_dict()))
-        for result in studies[-1].results:
-            drawn.add(result.name, draw(result))
-        if progress is not None:
-            progress("studies", done, len(questions))
+    studies = _answered(questions, drawn, progress)
     headlines, provenance = headlines_of(studies), _provenance(jobs, abouts, settings)
     write_json(folder / "case.json", plain({"headlines": [vars(one) for one in headlines], "provenance": provenance}))
-    shown = list(_shown(jobs, settings))
-    picture = told(shown[0].weights)
-    if picture:
-        drawn.add(_PICTURE, before_and_after(shown[0].event, shown[0].weights[picture], picture))
     page = Page(
         settings.title,
         summary=summary_of(headlines, sum(map(len, records.values()))),
         headlines=headlines,
-        studies=tuple(studies),
-        figures=drawn.on_page,
-        picture=_PICTURE if picture else "",
-        picture_caption=f"{shown[0].title}, before and after {label(picture)}.",
-        events=tuple(event_view(one.event, one.weights, one.title) for one in shown),
+        studies=studies,
         provenance=provenance,
         folder=folder,
     )
-    return [write_page(folder / "index.html", page), *drawn.written]
+    return [write_page(folder / "index.html", _with_pictures(page, jobs, settings, drawn)), *drawn.written]
 
 
 class _Drawn:
@@ -126,8 +112,9 @@ class _Drawn:
     def __init__(self, folder: Path) -> None:
         self.on_page: dict[str, bytes] = {}
         self.written: list[Path] = []
-        self._folder = folder / "figures"
-        self._folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self._figures = folder / "figures"
+        self._figures.mkdir(parents=True, exist_ok=True)
 
     def add(self, name: str, figure: Figure) -> None:
         figure.draw_without_rendering()
@@ -135,7 +122,36 @@ class _Drawn:
         stream = io.BytesIO()
         figure.savefig(stream, format="png", dpi=_DPI_ON_PAGE)
         self.on_page[name] = stream.getvalue()
-        self.written += save(figure, self._folder / f"{name}.png", dpi=_DPI)
+        self.written += save(figure, self._figures / f"{name}.png", dpi=_DPI)
+
+
+def _answered(questions: Mapping[str, Question], drawn: _Drawn, progress: Progress | None) -> tuple[Study, ...]:
+    """Return the answers, of which numbers and figures are in the folder."""
+    studies = []
+    for done, question in enumerate(questions.values(), 1):
+        study = question()
+        write_json(drawn.folder / "numbers" / f"{study.name}.json", plain(study.to_dict()))
+        for result in study.results:
+            drawn.add(result.name, draw(result))
+        studies.append(study)
+        if progress is not None:
+            progress("studies", done, len(questions))
+    return tuple(studies)
+
+
+def _with_pictures(page: Page, jobs: Mapping[str, Job], settings: CaseSettings, drawn: _Drawn) -> Page:
+    """Return the page with its figures, the crossings that are shown, and the first of them before and after."""
+    shown = list(_shown(jobs, settings))
+    picture = told(shown[0].weights)
+    if picture:
+        drawn.add(_PICTURE, before_and_after(shown[0].event, shown[0].weights[picture], picture))
+    return replace(
+        page,
+        figures=drawn.on_page,
+        picture=_PICTURE if picture else "",
+        picture_caption=f"{shown[0].title}, before and after {label(picture)}.",
+        events=tuple(event_view(one.event, one.weights, one.title) for one in shown),
+    )
 
 
 def _provenance(

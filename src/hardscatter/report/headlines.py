@@ -69,7 +69,8 @@ def summary_of(headlines: Sequence[Headline], n_events: int) -> tuple[str, ...]:
         "they were simulated, against the same hard collisions without pileup.",
         *(["Each number below compares with PUPPI as CMS tuned it for Phase 2, in the definitions of the talk on TOTAL "
            "where it has one; the same against PUPPI tuned for this very detector stands under it, and what perfect "
-           "weights would reach. Errors are bootstraps over crossings; shares of none or all have 68 % bounds."] if headlines else []),
+           "weights would reach. Errors are bootstraps over crossings; < and > stand before 68 % bounds."]
+          if headlines else []),
     )  # fmt: skip
 
 

@@ -19,6 +19,7 @@ from scipy.spatial import cKDTree
 from torch import Tensor
 
 from hardscatter.events import CANDIDATE_FIELDS, LEADING, NO_VERTEX, Events, flat, jagged_like, offsets_of
+from hardscatter.training.entropy import cross_entropy
 from hardscatter.transport.features import PT
 from hardscatter.transport.ragged import sum_events
 
@@ -145,9 +146,8 @@ class Masked:
     def __call__(self, weights: Tensor, batch: Batch, generator: torch.Generator) -> Tensor:  # noqa: ARG002
         """Return the loss of each crossing; 0 for one without disguised candidates."""
         importance = batch.masked * batch.crossings.kinematics[:, PT] ** self.momentum_power
-        w, leading = weights.clamp(1e-7, 1 - 1e-7), batch.leading
-        entropy = torch.stack([-leading * w.log(), -(1 - leading) * (1 - w).log()], dim=1)
-        counted = torch.stack([leading, 1 - leading], dim=1)
+        counted = torch.stack([batch.leading, 1 - batch.leading], dim=1)  # each is of one kind
+        entropy = cross_entropy(weights, batch.leading)[:, None] * counted
         sums = sum_events(importance[:, None] * torch.cat([entropy, counted], dim=1), batch.crossings.offsets)
         losses, totals = sums[:, :2], sums[:, 2:]
         if not self.balanced:

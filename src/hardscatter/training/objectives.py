@@ -17,6 +17,7 @@ from hardscatter.errors import SettingsError
 from hardscatter.training.batches import Batch, Cloud
 from hardscatter.training.configuration import Term, Training
 from hardscatter.training.ensemble import check_members, spread
+from hardscatter.training.entropy import cross_entropy
 from hardscatter.training.masking import Masked
 from hardscatter.training.pixels import Pixels
 from hardscatter.transport import LOSSES, Population, get_loss
@@ -127,7 +128,7 @@ class CrossEntropy:
     def __call__(self, weights: Tensor, batch: Batch, generator: torch.Generator) -> Tensor:  # noqa: ARG002
         """Return the loss of each crossing; 0 for one without candidates."""
         importance = batch.crossings.kinematics[:, PT] ** self.momentum_power
-        return _mean(_entropy(weights, batch.hard_fraction), importance, batch.crossings)
+        return _mean(cross_entropy(weights, batch.hard_fraction), importance, batch.crossings)
 
 
 @dataclass(frozen=True, config=_FROZEN)
@@ -150,13 +151,7 @@ class Spread:
     def __call__(self, weights: Tensor, batch: Batch, generator: torch.Generator) -> Tensor:  # noqa: ARG002
         """Return the loss of each crossing; 0 for one without candidates."""
         pt = batch.crossings.kinematics[:, PT]
-        return _mean(_entropy(weights, spread(self.models, batch.inputs)), pt, batch.crossings)
-
-
-def _entropy(weights: Tensor, target: Tensor) -> Tensor:
-    """Return the cross entropy of each weight with a target in [0, 1], which need not be 0 or 1."""
-    w = weights.clamp(1e-7, 1 - 1e-7)
-    return -target * w.log() - (1 - target) * (1 - w).log()
+        return _mean(cross_entropy(weights, spread(self.models, batch.inputs)), pt, batch.crossings)
 
 
 def _mean(values: Tensor, importance: Tensor, cloud: Cloud) -> Tensor:

@@ -13,7 +13,6 @@ import math
 import os
 import shutil
 import subprocess
-import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
@@ -30,6 +29,7 @@ from pydantic.dataclasses import dataclass
 
 from hardscatter import __version__
 from hardscatter.errors import SettingsError, UnwritableFileError
+from hardscatter.io.writing import aside
 from hardscatter.trigger.adders import Adders
 from hardscatter.trigger.hls import Strategy, check_project, write_project
 from hardscatter.trigger.integer import IntegerModel, write_model
@@ -107,18 +107,9 @@ def write_firmware(
     if folder.exists() and not overwrite:
         raise UnwritableFileError(f"{folder} exists: take another name or --overwrite.")
     inputs = probes(model, settings.n_compared, settings.seed, candidates)
-    aside = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.partial")
-    try:
-        aside.mkdir(parents=True)
-        estimates = _fill(aside, model, settings, inputs, say)
-        if folder.exists():
-            shutil.rmtree(folder)
-        aside.rename(folder)
-    except OSError as problem:
-        raise UnwritableFileError(f"{folder} cannot be written ({problem.strerror}): take another.") from problem
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
-    return estimates
+    with aside(folder) as place:
+        place.mkdir(parents=True)
+        return _fill(place, model, settings, inputs, say)
 
 
 def probes(model: IntegerModel, n: int, seed: int, candidates: NDArray[np.int64] | None = None) -> NDArray[np.int64]:
