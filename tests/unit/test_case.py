@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import math
 
+import numpy as np
 import pytest
 
+from hardscatter.arena.files import plain
 from hardscatter.campaign import FromFile, Sample, own_plan
 from hardscatter.campaign.case import Material, case_questions, own_questions
 from hardscatter.errors import HardscatterError, SettingsError
 from hardscatter.io import write
 from hardscatter.metrics.statistics import Estimate
 from hardscatter.metrics.studies import Numbers, Study
-from hardscatter.report.case import CaseSettings, plain, write_case
+from hardscatter.report.case import CaseSettings, write_case
 from hardscatter.report.headlines import headlines_of, told
 from helpers import toy_events
 
@@ -50,10 +52,13 @@ def test_whose_numbers_are_told():
 
 
 def test_plain_data_is_fit_for_json():
-    data = {"a": (1, math.nan, Estimate(1.0, math.inf, 0.0, 2.0)), 2: {"b": None}}
+    data = {
+        "a": (1, math.nan, Estimate(1.0, math.inf, 0.0, 2.0)),
+        2: {"b": None, "c": np.float64(1 / 3), "d": np.int64(12345678)},
+    }
     assert json.loads(json.dumps(plain(data), allow_nan=False)) == {
         "a": [1, None, {"value": 1.0, "error": None, "low": 0.0, "high": 2.0}],
-        "2": {"b": None},
+        "2": {"b": None, "c": 0.333333, "d": 12345678},
     }
 
 

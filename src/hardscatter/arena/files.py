@@ -52,7 +52,10 @@ def write_json(path: Path, data: Any) -> None:
 
 
 def plain(data: Any) -> Any:
-    """Return data fit for JSON: mappings, lists, words and numbers; None for numbers that do not exist."""
+    """Return data fit for JSON: mappings, lists, words and numbers; None for numbers that do not exist.
+
+    Numbers have six significant digits, more than the error of any deserves: the rest would only fill the disk.
+    """
     if is_dataclass(data):
         data = {one.name: getattr(data, one.name) for one in fields(data)}
     elif hasattr(data, "item"):  # of NumPy
@@ -61,7 +64,9 @@ def plain(data: Any) -> Any:
         return {str(key): plain(value) for key, value in data.items()}
     if isinstance(data, list | tuple):
         return [plain(value) for value in data]
-    return None if isinstance(data, float) and not math.isfinite(data) else data
+    if isinstance(data, float):
+        return float(f"{data:.6g}") if math.isfinite(data) else None
+    return data
 
 
 def stored(path: Path, fingerprint: str) -> dict[str, Any] | None:
