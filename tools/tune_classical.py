@@ -49,6 +49,7 @@ from hardscatter.pileup.puppi import CMS_PHASE2, DELPHES, Puppi
 from hardscatter.pileup.softkiller import SoftKiller
 from hardscatter.pileup.softkiller_zeroing import SoftKillerZeroing
 from hardscatter.report.style import COLOURS, figure_style, simulation_label
+from hardscatter.report.tables import with_error
 
 SEED, N_MINBIAS = 202, 12_000
 N_HARD = 350
@@ -453,6 +454,9 @@ def cell(estimate: dict[str, float] | None, size: int) -> str:
     """Write a number with its error."""
     if estimate is None or size < LEAST_JETS or not math.isfinite(estimate["value"]):
         return "–"
+    bound = Estimate(**estimate).bound
+    if bound is not None or not estimate["error"]:
+        return with_error(Estimate(**estimate))
     digits = 1 if abs(estimate["value"]) > 5 else 3
     return f"{estimate['value']:.{digits}f} ± {estimate['error']:.{digits}f}"
 

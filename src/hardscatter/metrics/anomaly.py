@@ -244,7 +244,9 @@ def anomaly_study(
         "Anomaly detection",
         "For each method an autoencoder learns QCD from shapes of its jets, relative to the leading jet's pt; what it "
         "reconstructs badly is anomalous. A good score is high for signals that it never saw, and neither rises nor "
-        "falls with the number of vertices. QCD is flat in log pt, not weighted; errors are those of the measured "
+        "falls with the number of vertices. Where pileup is left in, soft QCD crossings are full of it and look alike, "
+        "and a hard jet stands out as such: a score of that kind separates a heavy resonance by its momentum, which "
+        "QCD has as well, not by its look. QCD is flat in log pt, not weighted; errors are those of the measured "
         "crossings, with the training kept fixed.",
         tuple(results),
         {"settings": asdict(settings)},

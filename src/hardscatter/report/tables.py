@@ -41,7 +41,9 @@ def with_error(estimate: Estimate | None) -> str:
     if not math.isfinite(estimate.error) or estimate.error == 0:
         return f"{estimate.value:.3g}"
     if estimate.bound is not None:
-        return f"{'>' if estimate.value else '<'} {estimate.bound:.{_digits(estimate.error, most=9)}f}"
+        digits = _digits(estimate.error, most=9)
+        rare = not estimate.value and digits > 5
+        return f"{'>' if estimate.value else '<'} {estimate.bound:{'.2g' if rare else f'.{digits}f'}}"
     digits = _digits(estimate.error)
     return f"{estimate.value:.{digits}f} ± {estimate.error:.{digits}f}"
 
