@@ -34,6 +34,7 @@ from hardscatter.pileup.learned import Network, load
 from hardscatter.pileup.links import links_of
 
 MODELS = ("total", "total-spread", "total-workshop2014", "total-paper", "supervised")
+KIN = ("total:paper", "supervised", "total:student")
 OTHERS = ("puppiml", "sspuppi", "puma", "pumml")
 N_CROSSINGS = 4
 TOLERANCE = 1e-5
@@ -61,6 +62,8 @@ def cases() -> Iterator[Case]:
         if model == "total" and (eager := _eager(network)) is not None:
             yield _against(f"network {model}", ours, partial(_each, eager, inputs), "PyTorch, eager")
     yield _method("total", target=60.0, n=8)
+    for method in KIN:
+        yield _method(method, n=8)
     for method in OTHERS:
         yield _method(method, n=1)
     yield from _memory()
