@@ -49,11 +49,11 @@ def evaluate(
     ```
     $ hardscatter evaluate examples/delphes_ttbar_pu140.root --method puppi --method softkiller | grep -A 5 missing
     # missing momentum, x and y (24 crossings)
-    method      δ [GeV]      68 %/2 [GeV]  95 %/2 [GeV]  slope          gap            gap CMS
-    perfect     5.45 ± 0.97  7.9 ± 1.3     18.2 ± 3.2    1.011 ± 0.030  1.000 ± 0.000  1.000 ± 0.000
-    puppi       11.2 ± 3.0   19.5 ± 3.7    35.3 ± 6.7    0.984 ± 0.043  0.21 ± 0.48    0.000 ± 0.000
-    puppi:best  12.7 ± 2.4   19.3 ± 5.0    43.0 ± 7.0    1.007 ± 0.051  0.000 ± 0.000  -0.27 ± 0.73
-    softkiller  39.7 ± 6.3   59.1 ± 8.1    97.8 ± 8.2    0.96 ± 0.15    -3.7 ± 2.3     -5.0 ± 4.9
+    method      δ [GeV]      68 %/2 [GeV]  95 %/2 [GeV]  slope          gap          gap CMS
+    perfect     5.45 ± 0.97  7.9 ± 1.3     18.2 ± 3.2    1.011 ± 0.030  1            1
+    puppi       11.2 ± 3.0   19.5 ± 3.7    35.3 ± 6.7    0.984 ± 0.043  0.21 ± 0.48  0
+    puppi:best  12.7 ± 2.4   19.3 ± 5.0    43.0 ± 7.0    1.007 ± 0.051  0            -0.27 ± 0.73
+    softkiller  39.7 ± 6.3   59.1 ± 8.1    97.8 ± 8.2    0.96 ± 0.15    -3.7 ± 2.3   -5.0 ± 4.9
     ```
     """
     from hardscatter.metrics import DESIGN, definition_of, evaluate
