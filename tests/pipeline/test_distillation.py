@@ -41,7 +41,7 @@ def test_a_student_of_puppi(collisions, monkeypatch, tmp_path):
     w, t, pt = flat(weights), flat(teacher), flat(events.candidates.pt)
     assert np.average((w - t) ** 2, weights=pt) < 0.5 * np.average((t - np.average(t, weights=pt)) ** 2, weights=pt)
 
-    student = quantise_student(network, Bits(), replace(TINY), drawn, steps=100)
+    student = quantise_student(network, Bits(), replace(TINY, steps=100), drawn, lessons)
     model = student.integer_model(tuple(column.name for column in INPUTS))
     write_model(model, tmp_path / "tiny.json")
     export_integers(model, tmp_path / "integers.onnx", INPUTS)

@@ -130,7 +130,7 @@ def test_integers_are_what_was_taught():
     given, settings = lessons(), replace(SMALL, lacking=0.0)
     drawn = draw(given, settings)
     network = distil(settings, drawn, given)
-    student = quantise_student(network, Bits(), settings, drawn, steps=100)
+    student = quantise_student(network, Bits(), replace(settings, steps=100), drawn, given)
     model = student.integer_model(NAMES)
     inputs = np.random.default_rng(3).uniform(0, 1.5, size=(5000, len(INPUTS))).astype(np.float32)  # halves are rare
     with torch.no_grad():
@@ -142,11 +142,28 @@ def test_integers_are_what_was_taught():
     assert error(student, given) < 0.1 * given.teacher.var()
 
 
+def test_whole_crossings_count_for_integers_too():
+    """What is left in cells comes nearer to the teacher's than by candidates alone."""
+    given, settings = lessons(), replace(SMALL, lacking=0.0, steps=100)
+    drawn = draw(given, settings)
+    network = distil(settings, drawn, given)
+    kinematics, charge, offsets = (torch.from_numpy(x) for x in (given.kinematics, given.charge, given.offsets))
+
+    def left(whole_steps):
+        student = quantise_student(network, Bits(), replace(settings, whole_steps=whole_steps), drawn, given)
+        with torch.no_grad():
+            excess = student(torch.from_numpy(given.inputs.astype(np.float32))) - torch.from_numpy(given.teacher)
+        return cells(excess, kinematics, charge, offsets, torch.Generator().manual_seed(1)).item()
+
+    assert left(100) < 0.9 * left(0)
+
+
 def test_pruning_takes_the_smallest_and_keeps_the_rest():
     given, settings = lessons(), replace(SMALL, lacking=0.0)
     drawn = draw(given, settings)
     network = distil(settings, drawn, given)
-    model = quantise_student(network, Bits(sparsity=0.6), settings, drawn, steps=200).integer_model(NAMES)
+    shorter = replace(settings, steps=200, whole_steps=10)
+    model = quantise_student(network, Bits(sparsity=0.6), shorter, drawn, given).integer_model(NAMES)
     weights = sum(layer.weights.size for layer in model.layers)
     assert model.multiplications <= 0.41 * weights
     assert model.multiplications > 0.2 * weights

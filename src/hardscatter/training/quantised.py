@@ -24,7 +24,7 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
 from hardscatter.nets.student import StudentNetwork, clip
-from hardscatter.training.distillation import Distillation, Drawn, teach_candidates
+from hardscatter.training.distillation import Distillation, Drawn, Lessons, teach_candidates, teach_crossings
 from hardscatter.trigger import Format, IntegerModel, Layer
 
 _Width = Annotated[int, Field(ge=2, le=16)]
@@ -138,19 +138,26 @@ def _copy(layer: nn.Linear) -> nn.Linear:
 
 
 def quantise_student(
-    network: StudentNetwork, bits: Bits, settings: Distillation, drawn: Drawn, steps: int
+    network: StudentNetwork, bits: Bits, settings: Distillation, drawn: Drawn, lessons: Lessons
 ) -> QuantisedStudent:
-    """Return a student taught again in rounded numbers, `steps` steps; it is pruned in the first half of them."""
+    """Return a student taught again in rounded numbers, as many steps as the settings say.
+
+    Both parts again: candidates alone would undo what the second one taught. Pruned is in the first half of the first.
+    """
     student = QuantisedStudent(network, drawn.inputs[:100_000].float(), bits)
+    steps = settings.steps
 
     def prune(step: int) -> None:
         if bits.sparsity and step <= steps // 2 and step % _PRUNING == 0:
             student.prune(bits.sparsity * (1 - (1 - step / (steps // 2)) ** 3))
 
-    teach_candidates(student, replace(settings, steps=steps, rate=_RATE), drawn, on_step=prune)
+    settings = replace(settings, rate=_RATE, whole_rate=_WHOLE_RATE)
+    teach_candidates(student, settings, drawn, on_step=prune)
     if bits.sparsity:
         student.prune(bits.sparsity)
+    if settings.whole_steps:
+        teach_crossings(student, settings, lessons)
     return student
 
 
-_RATE, _PRUNING = 1e-3, 50
+_RATE, _WHOLE_RATE, _PRUNING = 1e-3, 5e-4, 50
