@@ -5,6 +5,7 @@ Columns are plain nested Arrow types, so pandas, polars and DuckDB open the file
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,11 @@ from hardscatter.events import COMPULSORY, Events
 from hardscatter.io.faults import bad_events, check_expansion, damage
 from hardscatter.io.intact import right
 from hardscatter.io.metadata import KEY, packed, unpacked
+
+# Arrow's own allocator returns memory to the system within milliseconds: all of it while a batch is weighed. To ask for
+# the pages again costs as much as to decode them.
+if "ARROW_DEFAULT_MEMORY_POOL" not in os.environ:
+    pa.set_memory_pool(pa.system_memory_pool())
 
 
 class ParquetFile:
