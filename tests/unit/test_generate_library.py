@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import time
 
 import numpy as np
@@ -134,9 +135,13 @@ def test_damaged_chunk(library, harm):
 
 def test_damaged_description(library):
     description = library.folder / "library.json"
-    description.write_text(description.read_text()[:40])
-    with pytest.raises(UnreadableFileError, match=r"library\.json is damaged"):
-        Library.open(library.folder)
+    whole = description.read_text()
+    endless = re.sub(r'"n_collisions": \d+', '"n_collisions": 1e9999', whole)
+    for damaged in (endless, whole[:40]):
+        assert damaged != whole
+        description.write_text(damaged)
+        with pytest.raises(UnreadableFileError, match=r"library\.json is damaged"):
+            Library.open(library.folder)
     description.unlink()
     with pytest.raises(UnreadableFileError, match="holds no library"):
         Library.open(library.folder)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 import sys
 
 import numpy as np
@@ -169,6 +170,26 @@ def test_hepmc(tmp_path, suffix, units):
     assert set(zip(one.truth_role.tolist(), one.truth_pid.tolist(), strict=True)) == expected
     assert [len(part) for part in iterate_hepmc(path, step=2)] == [2, 2, 1]
     assert collisions.weight.tolist() == [1.0] * 5
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (r"^(V -1 \S+ \[)[\d,]+", r"\g<1>1,99"),  # on particles beyond the collision's pyhepmc crashes
+        (r"^(V -1 \S+ \[)[\d,]+\]", r"\g<1>1] [99]"),
+        (r"^(V -1 .*@) \S+", r"\1 inf"),
+        (r"^(P 1 \S+ \S+) \S+", r"\1 nan"),
+    ],
+)
+def test_hepmc_of_nonsense(old, new, tmp_path):
+    path = tmp_path / "odd.hepmc"
+    with pyhepmc.open(path, "w", format="hepmc3") as file:
+        file.write(hepmc_event(0))
+    text = path.read_text()
+    path.write_text(re.sub(old, new, text, count=1, flags=re.MULTILINE))
+    assert path.read_text() != text
+    with pytest.raises(UnreadableFileError, match=r"odd\.hepmc"):
+        read_hepmc(path)
 
 
 def test_hepmc_that_cannot_be_read(tmp_path, monkeypatch):

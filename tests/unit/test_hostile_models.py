@@ -92,6 +92,17 @@ def test_other_versions_operators_and_inputs(change, tmp_path):
     refused(changed(tmp_path / "other.onnx", change), "other.onnx")
 
 
+def test_a_graph_that_points_outside_its_arrays(tmp_path):
+    """Ours would not mind, ONNX Runtime does: it is asked about made-up candidates first."""
+    model = onnx.load(MODELS / "total.onnx")
+    constants = {tensor.name: tensor for tensor in model.graph.initializer}
+    place = next(constants[node.input[1]] for node in model.graph.node
+                 if node.op_type == "Gather" and node.input[1] in constants)  # fmt: skip
+    place.CopyFrom(onnx.numpy_helper.from_array(np.full(tuple(place.dims), 2**31 - 1), place.name))
+    onnx.save(model, tmp_path / "outside.onnx")
+    refused(tmp_path / "outside.onnx", "fails on made-up candidates")
+
+
 def test_a_version_of_the_features_that_nobody_knows(tmp_path):
     def other(model):
         for about in model.metadata_props:

@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import hardscatter as hs
+from hardscatter.errors import UnreadableFileError
 from hardscatter.events import Events
 from hardscatter.io import carrying, conversion, writing
 from hardscatter.io.thrift import (
@@ -26,6 +27,8 @@ from hardscatter.io.thrift import (
     written_struct,
 )
 from helpers import toy_events
+
+_PATH, _SIZES = 3, 16  # of ColumnMetaData, parquet.thrift
 
 
 @pytest.fixture
@@ -156,6 +159,37 @@ def test_many_row_groups(events, tmp_path):
             writer.write(events[:1])
     hs.convert(path, output, change=weigh, step=4)
     assert_as_encoded(output, path, weigh, tmp_path, step=4)
+
+
+def test_columns_of_a_damaged_footer_are_encoded_anew(source, tmp_path, carried):
+    """Pyarrow reads columns by their place: it does not mind the wrong name, and a copy must not lose the column."""
+    sound = hs.read(source)
+
+    def rename(column):
+        column[_PATH] = (LIST, (BINARY, [b"candidates", *column[_PATH][1][1][1:]]))
+
+    change_last_column(source, rename)
+    hs.convert(source, tmp_path / "out.parquet", change=weigh)
+    assert ak.array_equal(hs.read(tmp_path / "out.parquet").weights["Z′ half"], sound.weights["Z′ half"])
+
+
+def test_histograms_of_levels_that_are_wrong_are_refused(source, tmp_path):
+    """Pyarrow ends the process when it is asked for the metadata of such a column."""
+    histogram = {2: (LIST, (I64, [1, 2, 3, 4, 5, 6]))}
+    change_last_column(source, lambda column: column.update({_SIZES: (STRUCT, histogram)}))
+    with pytest.raises(UnreadableFileError, match="histogram"):
+        hs.read(source)
+
+
+def change_last_column(path, change):
+    """Change what the footer says of the last column of the first row group."""
+    content = path.read_bytes()
+    size = int.from_bytes(content[-8:-4], "little")
+    footer = read_struct(content[-8 - size : -8])
+    groups = footer[4][1][1]
+    change(groups[0][1][1][1][-1][3][1])
+    changed = written_struct(footer)
+    path.write_bytes(content[: -8 - size] + changed + len(changed).to_bytes(4, "little") + content[-4:])
 
 
 def test_footers_come_back_byte_by_byte(source):

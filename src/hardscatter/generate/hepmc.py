@@ -93,6 +93,9 @@ _ODD_LINE = re.compile(
     rb"^(?:P(?!(?:" + _NUMBER + rb"){9,} *\r?$)|[EV](?!(?:" + _NUMBER + rb"| +@| +\[[-\d,]*\])+ *\r?$))", re.MULTILINE
 )
 """A particle, collision or vertex that is not made of numbers: pyhepmc may crash on it."""
+_COUNT_OR_VERTEX = re.compile(rb"^(?:E +\S+ +\d+ +(?P<count>\d+)|V(?P<vertex>[^\n]*))", re.MULTILINE)
+"""How many particles a collision of HepMC3 has; a vertex, which names in brackets those that end in it."""
+_INCOMING = re.compile(rb"\[([^\]]*)\]")
 
 
 class _Source:
@@ -105,6 +108,7 @@ class _Source:
         self._file = file
         self._tail = self._ready = self._part = b""
         self._ended = False
+        self._n_particles = 0  # of the collision at hand
         self.seekable = file.seekable
 
     def read(self, size: int = -1) -> bytes:
@@ -134,7 +138,18 @@ class _Source:
         odd = _ODD_LINE.search(self._ready)
         if odd:
             self._ready = self._ready[: odd.start()]
-        self._ended = not data or odd is not None
+        found = _COUNT_OR_VERTEX.finditer(self._ready)
+        stranger = next((one.start() for one in found if self._names_a_stranger(one)), None)
+        self._ready = self._ready[:stranger]
+        self._ended = not data or odd is not None or stranger is not None
+
+    def _names_a_stranger(self, found: re.Match[bytes]) -> bool:
+        """Keep a collision's number of particles; tell whether a vertex names one beyond it: there pyhepmc crashes."""
+        if found["vertex"] is None:
+            self._n_particles = int(found["count"])
+            return False
+        named = re.findall(rb"\d+", b",".join(_INCOMING.findall(found["vertex"])))
+        return any(int(one) > self._n_particles for one in named)
 
     def readinto1(self, buffer: memoryview) -> int:
         """Fill a buffer with the next bytes."""
@@ -188,13 +203,16 @@ def _record(event: Any) -> Record:
     particles = event.numpy.particles
     mother, vertex = _links(event)
     px, py, pz, e = (np.asarray(getattr(particles, name)) for name in ("px", "py", "pz", "e"))
+    places = _positions(event)
+    if not all(np.isfinite(numbers).all() for numbers in (px, py, pz, e, places)):
+        raise ValueError("a momentum or a position is not finite")
     invariant = np.sqrt(np.maximum(e**2 - px**2 - py**2 - pz**2, 0.0))
     mass = np.where(particles.is_generated_mass_set, particles.generated_mass, invariant)
     code = np.abs(particles.status)
     status = -code
     for shared, pythia in PYTHIA_STATUS.items():
         status[code == shared] = pythia
-    position = _positions(event)[vertex] - _origin(event)
+    position = places[vertex] - _origin(event)
     whole = {"pid": particles.pid, "status": status, "mother": mother}
     real = {"px": px, "py": py, "pz": pz, "mass": mass, **dict(zip("xyzt", position.T, strict=True))}
     columns: dict[str, Any] = {name: np.concatenate(([0], values)).astype(np.int32) for name, values in whole.items()}

@@ -63,7 +63,12 @@ class Library:
         description = read_description(folder)
         if "n_collisions" not in description:
             raise UnreadableFileError(f"{folder} holds an unfinished library: build it again, which resumes.")
-        return cls(folder, description, int(description["n_collisions"]))
+        n = description["n_collisions"]
+        if not isinstance(n, int) or n < 0:
+            raise UnreadableFileError(
+                f"{folder / DESCRIPTION} is damaged: delete the folder and build the library again."
+            )
+        return cls(folder, description, n)
 
     def __len__(self) -> int:
         return self.n
@@ -173,8 +178,12 @@ def read_description(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError):
         content = None
     if not isinstance(content, dict) or not {"generation", "chunk_size", "format"} <= content.keys():
-        raise UnreadableFileError(f"{path} is damaged: delete the folder and build the library again.")
+        raise _damaged(path)
     return content
+
+
+def _damaged(path: Path) -> UnreadableFileError:
+    return UnreadableFileError(f"{path} is damaged: delete the folder and build the library again.")
 
 
 def write_description(folder: Path, description: dict[str, Any]) -> None:

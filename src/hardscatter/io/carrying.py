@@ -28,7 +28,9 @@ _NAME, _N_CHILDREN = 4, 5
 _COLUMNS, _SIZE, _GROUP_ROWS, _GROUP_START, _GROUP_COMPRESSED, _ORDINAL = 1, 2, 3, 5, 6, 7
 _CHUNK_START, _COLUMN = 2, 3
 _PATH, _UNCOMPRESSED, _COMPRESSED, _PAGES, _DICTIONARY = 3, 6, 7, 9, 11
-_ELSEWHERE = (10, 14, 15)  # index pages and Bloom filters lie apart from the chunk: they stay behind
+# What stays behind: index pages and Bloom filters lie apart from the chunk (10, 14, 15), and nobody has checked the
+# histograms of levels (16), over which a reader may stumble.
+_LEFT = (10, 14, 15, 16)
 
 
 class CarryingSink:
@@ -48,7 +50,8 @@ class CarryingSink:
         """Append events, of which `source` is what was read, in its row groups, or as one row group of their own."""
         if isinstance(source, ReadEvents) and len(source) == len(events):
             known = self._sources.get(source.file) or self._sources.setdefault(source.file, _Source(source.file))
-            carried = [name for name in _untouched(events, source) if known.layouts[name] == self._layouts[name]]
+            fitting = [name for name in _untouched(events, source) if known.layouts[name] == self._layouts[name]]
+            carried = [name for name in fitting if all(known.is_whole(i, name) for i in source.groups)]
             groups = [(known.n_rows(i), {name: known.chunks(i, name) for name in carried}) for i in source.groups]
         else:
             carried, groups = [], [(len(events), {})]
@@ -97,7 +100,7 @@ class _Chunk:
 
     def written(self, stream: BinaryIO) -> Struct:
         """Copy the pages to the end of another file; return what its footer says of them."""
-        column: Struct = {number: value for number, value in self.about[_COLUMN][1].items() if number not in _ELSEWHERE}
+        column: Struct = {number: value for number, value in self.about[_COLUMN][1].items() if number not in _LEFT}
         places = [number for number in (_DICTIONARY, _PAGES) if column.get(number, (I64, 0))[1] > 0]
         start, place = min(column[number][1] for number in places), stream.tell()
         self.stream.seek(start)
@@ -126,6 +129,11 @@ class _Source:
         """Return the columns of a field of the events in a row group."""
         columns: Elements = self.footer[_GROUPS][1][1][group][_COLUMNS][1]
         return [_Chunk(self._stream, about) for about in columns[1] if _path(about)[0] == name.encode()]
+
+    def is_whole(self, group: int, name: str) -> bool:
+        """Tell whether all columns of a field bear its name; in a damaged footer, read by place alone, they may not."""
+        leaves = [element for element in self.layouts[name] if not element.get(_N_CHILDREN, (I32, 0))[1]]
+        return len(self.chunks(group, name)) == len(leaves)
 
     def close(self) -> None:
         """Close the file."""

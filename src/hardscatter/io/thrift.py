@@ -7,6 +7,7 @@ Apache Thrift.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 TRUE, FALSE, BYTE, I16, I32, I64, DOUBLE, BINARY, LIST, SET, _MAP, STRUCT = range(1, 13)
@@ -24,6 +25,17 @@ def read_struct(data: bytes) -> Struct:
         If they hold none.
     """
     return _Reader(data).struct()
+
+
+def structs_of_field(data: bytes, number: int) -> Iterator[Struct]:
+    """Yield the structs of the list that is field `number` of the struct in the bytes, each read when it is asked for.
+
+    Raises
+    ------
+    ValueError, IndexError
+        If there is no such list.
+    """
+    return _Reader(data).structs_of_field(number)
 
 
 def written_struct(struct: Struct) -> bytes:
@@ -49,6 +61,27 @@ class _Reader:
             fields[number] = (kind, kind == TRUE if kind in (TRUE, FALSE) else self._value(kind))
         return fields
 
+    def structs_of_field(self, wanted: int) -> Iterator[Struct]:
+        number = 0
+        while head := self._byte():
+            number = number + (head >> 4) if head >> 4 else self._integer()
+            kind = head & 15
+            if number == wanted and kind == LIST:
+                of, size = self._list_head()
+                if of != STRUCT:
+                    break
+                for _ in range(size):
+                    yield self.struct()
+                return
+            if kind not in (TRUE, FALSE):
+                self._value(kind)
+        raise ValueError(f"field {wanted} is no list of structs")
+
+    def _list_head(self) -> tuple[int, int]:
+        """Return kind and number of a list's elements."""
+        head = self._byte()
+        return head & 15, head >> 4 if head >> 4 < 15 else self._natural()
+
     def _value(self, kind: int) -> Any:
         if kind in (I16, I32, I64):
             return self._integer()
@@ -57,9 +90,8 @@ class _Reader:
         if kind == STRUCT:
             return self.struct()
         if kind in (LIST, SET):
-            head = self._byte()
-            size = head >> 4 if head >> 4 < 15 else self._natural()
-            return head & 15, [self._value(head & 15) for _ in range(size)]
+            of, size = self._list_head()
+            return of, [self._value(of) for _ in range(size)]
         if kind in (TRUE, FALSE, BYTE):  # the first two only in lists
             return self._byte()
         if kind == DOUBLE:

@@ -230,7 +230,8 @@ class Network:
         if ours is None:
             return None
         tried = made_up(len(card.schema), card.links.width)
-        difference = np.abs(ours.weights(*tried) - self._onnx(*tried))
+        with _one_sentence(f"model {card.path} fails on made-up candidates", _REMEDY):
+            difference = np.abs(ours.weights(*tried) - self._onnx(*tried))
         return ours if difference.max() <= _SAME else None  # a NaN is refused as well
 
     def weights(self, inputs: Inputs) -> NDArray[np.float32]:
