@@ -75,7 +75,7 @@ def usable_device(name: str | torch.device) -> torch.device:
         reason = str(problem).partition("\n")[0].rstrip(".")
         raise SettingsError(
             f"device '{name}' cannot be used ({reason}): name one that PyTorch sees here and that knows double "
-            "precision, such as cuda, or cpu."
+            "precision, or cpu."
         ) from None
     return device
 
