@@ -18,7 +18,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from pages import put
+from pages import put, with_digits
 
 import hardscatter as hs
 from hardscatter.metrics import evaluate
@@ -144,10 +144,8 @@ def cell(estimate: dict[str, float] | None) -> str:
     """Write a number with its error."""
     if estimate is None or not math.isfinite(estimate["value"]):
         return "–"
-    if not estimate["error"]:  # exact, such as a number set against itself
-        return f"{estimate['value']:.3g}"
     digits = 1 if estimate["value"] > 5 else 3 if abs(estimate["value"]) < 0.3 and estimate["error"] < 0.02 else 2
-    return f"{estimate['value']:.{digits}f} ± {estimate['error']:.{digits}f}"
+    return with_digits(estimate["value"], estimate["error"], digits)
 
 
 def main() -> None:

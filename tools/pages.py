@@ -1,4 +1,4 @@
-"""What the tools that write numbers into pages share: the place between two markers, and the tuning sample."""
+"""What the tools that write numbers into pages share: a place between markers, errors, the tuning sample."""
 
 from __future__ import annotations
 
@@ -23,3 +23,8 @@ def put(page: Path, mark: str, lines: Sequence[str]) -> None:
     if not (found and closed):
         raise SystemExit(f"{page} has no place for the numbers: write {begin} and {end} where they belong.")
     page.write_text("\n".join([f"{before}{begin}", *lines, f"{end}{after}"]), encoding="utf-8")
+
+
+def with_digits(value: float, error: float, digits: int) -> str:
+    """Write a number with its error; what is exact, such as a number set against itself, without one."""
+    return f"{value:.{digits}f} ± {error:.{digits}f}" if error else f"{value:.3g}"

@@ -23,7 +23,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from matplotlib.figure import Figure
-from pages import PILEUP, put, tuning_sample
+from pages import PILEUP, put, tuning_sample, with_digits
 from pydantic import TypeAdapter
 
 import hardscatter as hs
@@ -357,7 +357,7 @@ def cell(estimate: list[float] | None) -> str:
     if estimate is None:
         return "–"
     digits = 1 if abs(estimate[0]) > 5 else 3
-    return f"{estimate[0]:.{digits}f} ± {estimate[1]:.{digits}f}"
+    return with_digits(*estimate[:2], digits)
 
 
 PANELS = (

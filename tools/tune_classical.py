@@ -36,7 +36,7 @@ import awkward as ak
 import matplotlib.pyplot as plt
 import numpy as np
 from numpy.typing import NDArray
-from pages import put
+from pages import put, with_digits
 
 import hardscatter as hs
 from hardscatter.metrics import DESIGN, Observations, differences, observe, summarise
@@ -454,11 +454,10 @@ def cell(estimate: dict[str, float] | None, size: int) -> str:
     """Write a number with its error."""
     if estimate is None or size < LEAST_JETS or not math.isfinite(estimate["value"]):
         return "–"
-    bound = Estimate(**estimate).bound
-    if bound is not None or not estimate["error"]:
+    if Estimate(**estimate).bound is not None:
         return with_error(Estimate(**estimate))
     digits = 1 if abs(estimate["value"]) > 5 else 3
-    return f"{estimate['value']:.{digits}f} ± {estimate['error']:.{digits}f}"
+    return with_digits(estimate["value"], estimate["error"], digits)
 
 
 def tables(name: str, result: dict[str, Any]) -> list[str]:

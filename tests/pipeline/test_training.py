@@ -643,7 +643,7 @@ def test_wrong_words_get_one_sentence_and_leave_nothing(run, own, tmp_path, monk
 
 
 def test_a_model_card_names_cards_of_ones_own_without_the_folders_of_this_machine():
-    training = small(data={"cards": ["/home/me/cards/mine.toml", "cms-phase2"]})
+    training = small(data={"cards": ["/elsewhere/cards/mine.toml", "cms-phase2"]})
     codes = dict(zip(training.data.cards, ("abc", "def"), strict=True))
     seen = {"crossings": 8, "round": 2, "precision": "32-true"}
     lines = model_card(training, seen, codes, 1e-6, 1000).splitlines()

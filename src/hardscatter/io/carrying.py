@@ -2,8 +2,7 @@
 
 Most of the time of writing goes into encoding and compressing. Where events come from a Parquet file of ours and a
 column has not been touched, its pages in the new file are those of the old: they hold no position in the file, so
-bytes are copied and the footer alone is made anew. The format: `parquet.thrift` of Apache Parquet; the numbers below
-are its fields.
+bytes are copied and the footer alone is made anew.
 """
 
 from __future__ import annotations
@@ -18,16 +17,31 @@ import pyarrow as pa
 
 from hardscatter.events import Events
 from hardscatter.io.parquet import ReadEvents, arrow_table, parquet_schema, parquet_writer
+from hardscatter.io.parquet_footer import (
+    CHUNK_START,
+    COLUMN,
+    COLUMNS,
+    COMPRESSED,
+    DICTIONARY,
+    GROUP_COMPRESSED,
+    GROUP_ROWS,
+    GROUP_START,
+    GROUPS,
+    N_CHILDREN,
+    N_ROWS,
+    NAME,
+    ORDINAL,
+    PAGES,
+    PATH,
+    SCHEMA,
+    SIZE,
+    UNCOMPRESSED,
+    footer_bytes,
+)
 from hardscatter.io.thrift import I16, I32, I64, LIST, STRUCT, Elements, Struct, read_struct, written_struct
 
 _MAGIC = b"PAR1"
 
-# FileMetaData, SchemaElement, RowGroup, ColumnChunk and ColumnMetaData
-_SCHEMA, _N_ROWS, _GROUPS = 2, 3, 4
-_NAME, _N_CHILDREN = 4, 5
-_COLUMNS, _SIZE, _GROUP_ROWS, _GROUP_START, _GROUP_COMPRESSED, _ORDINAL = 1, 2, 3, 5, 6, 7
-_CHUNK_START, _COLUMN = 2, 3
-_PATH, _UNCOMPRESSED, _COMPRESSED, _PAGES, _DICTIONARY = 3, 6, 7, 9, 11
 # What stays behind: index pages and Bloom filters lie apart from the chunk (10, 14, 15), and nobody has checked the
 # histograms of levels (16), over which a reader may stumble.
 _LEFT = (10, 14, 15, 16)
@@ -51,8 +65,9 @@ class CarryingSink:
         if isinstance(source, ReadEvents) and len(source) == len(events):
             known = self._sources.get(source.file) or self._sources.setdefault(source.file, _Source(source.file))
             fitting = [name for name in _untouched(events, source) if known.layouts[name] == self._layouts[name]]
-            carried = [name for name in fitting if all(known.is_whole(i, name) for i in source.groups)]
-            groups = [(known.n_rows(i), {name: known.chunks(i, name) for name in carried}) for i in source.groups]
+            groups = [(known.n_rows(i), {name: known.chunks(i, name) for name in fitting}) for i in source.groups]
+            # Columns are read by place alone; in a damaged footer they may bear another's name, and we go by names.
+            carried = [name for name in fitting if all(len(of[name]) == known.n_columns(name) for _, of in groups)]
         else:
             carried, groups = [], [(len(events), {})]
         made = [name for name in self._schema.names if name not in carried]
@@ -70,7 +85,7 @@ class CarryingSink:
         try:
             for source in self._sources.values():
                 source.close()
-            footer = self._footer | {_N_ROWS: (I64, self._n_rows), _GROUPS: (LIST, (STRUCT, self._groups))}
+            footer = self._footer | {N_ROWS: (I64, self._n_rows), GROUPS: (LIST, (STRUCT, self._groups))}
             content = written_struct(footer)
             self._stream.write(content + len(content).to_bytes(4, "little") + _MAGIC)
         finally:
@@ -79,14 +94,14 @@ class CarryingSink:
     def _append(self, n_rows: int, chunks: list[_Chunk]) -> None:
         start = self._stream.tell()
         moved = [chunk.written(self._stream) for chunk in chunks]
-        columns = [chunk[_COLUMN][1] for chunk in moved]
+        columns = [chunk[COLUMN][1] for chunk in moved]
         self._groups.append({
-            _COLUMNS: (LIST, (STRUCT, moved)),
-            _SIZE: (I64, sum(column[_UNCOMPRESSED][1] for column in columns)),
-            _GROUP_ROWS: (I64, n_rows),
-            _GROUP_START: (I64, start),
-            _GROUP_COMPRESSED: (I64, sum(column[_COMPRESSED][1] for column in columns)),
-            **({_ORDINAL: (I16, len(self._groups))} if len(self._groups) < 2**15 else {}),
+            COLUMNS: (LIST, (STRUCT, moved)),
+            SIZE: (I64, sum(column[UNCOMPRESSED][1] for column in columns)),
+            GROUP_ROWS: (I64, n_rows),
+            GROUP_START: (I64, start),
+            GROUP_COMPRESSED: (I64, sum(column[COMPRESSED][1] for column in columns)),
+            **({ORDINAL: (I16, len(self._groups))} if len(self._groups) < 2**15 else {}),
         })  # fmt: skip
         self._n_rows += n_rows
 
@@ -100,14 +115,14 @@ class _Chunk:
 
     def written(self, stream: BinaryIO) -> Struct:
         """Copy the pages to the end of another file; return what its footer says of them."""
-        column: Struct = {number: value for number, value in self.about[_COLUMN][1].items() if number not in _LEFT}
-        places = [number for number in (_DICTIONARY, _PAGES) if column.get(number, (I64, 0))[1] > 0]
+        column: Struct = {number: value for number, value in self.about[COLUMN][1].items() if number not in _LEFT}
+        places = [number for number in (DICTIONARY, PAGES) if column.get(number, (I64, 0))[1] > 0]
         start, place = min(column[number][1] for number in places), stream.tell()
         self.stream.seek(start)
-        stream.write(self.stream.read(column[_COMPRESSED][1]))
+        stream.write(self.stream.read(column[COMPRESSED][1]))
         for number in places:
             column[number] = (I64, column[number][1] - start + place)
-        return {_CHUNK_START: (I64, place), _COLUMN: (STRUCT, column)}
+        return {CHUNK_START: (I64, place), COLUMN: (STRUCT, column)}
 
 
 class _Source:
@@ -115,25 +130,21 @@ class _Source:
 
     def __init__(self, file: Path | pa.Buffer) -> None:
         self._stream: Any = file.open("rb") if isinstance(file, Path) else pa.BufferReader(file)
-        self._stream.seek(-8, 2)
-        size = int.from_bytes(self._stream.read(4), "little")
-        self._stream.seek(-8 - size, 2)
-        self.footer = read_struct(self._stream.read(size))
+        self.footer = read_struct(footer_bytes(self._stream))
         self.layouts = _layouts(self.footer)
 
     def n_rows(self, group: int) -> int:
         """Return the number of events in a row group."""
-        return int(self.footer[_GROUPS][1][1][group][_GROUP_ROWS][1])
+        return int(self.footer[GROUPS][1][1][group][GROUP_ROWS][1])
 
     def chunks(self, group: int, name: str) -> list[_Chunk]:
         """Return the columns of a field of the events in a row group."""
-        columns: Elements = self.footer[_GROUPS][1][1][group][_COLUMNS][1]
+        columns: Elements = self.footer[GROUPS][1][1][group][COLUMNS][1]
         return [_Chunk(self._stream, about) for about in columns[1] if _path(about)[0] == name.encode()]
 
-    def is_whole(self, group: int, name: str) -> bool:
-        """Tell whether all columns of a field bear its name; in a damaged footer, read by place alone, they may not."""
-        leaves = [element for element in self.layouts[name] if not element.get(_N_CHILDREN, (I32, 0))[1]]
-        return len(self.chunks(group, name)) == len(leaves)
+    def n_columns(self, name: str) -> int:
+        """Return how many columns a field of the events has."""
+        return sum(not element.get(N_CHILDREN, (I32, 0))[1] for element in self.layouts[name])
 
     def close(self) -> None:
         """Close the file."""
@@ -150,22 +161,22 @@ def _encoded(schema: pa.Schema, table: pa.Table | None) -> _Source:
 
 
 def _path(about: Struct) -> list[bytes]:
-    path: list[bytes] = about[_COLUMN][1][_PATH][1][1]
+    path: list[bytes] = about[COLUMN][1][PATH][1][1]
     return path
 
 
 def _layouts(footer: Struct) -> dict[str, list[Struct]]:
     """Return how each field of the events is laid out in columns: its part of the schema."""
-    elements: Iterator[Struct] = iter(footer[_SCHEMA][1][1])
+    elements: Iterator[Struct] = iter(footer[SCHEMA][1][1])
 
     def subtree() -> list[Struct]:
         element = next(elements)
-        below = [subtree() for _ in range(element.get(_N_CHILDREN, (I32, 0))[1])]
+        below = [subtree() for _ in range(element.get(N_CHILDREN, (I32, 0))[1])]
         return [element, *(inner for part in below for inner in part)]
 
     root = next(elements)
-    fields = [subtree() for _ in range(root[_N_CHILDREN][1])]
-    return {field[0][_NAME][1].decode(): field for field in fields}
+    fields = [subtree() for _ in range(root[N_CHILDREN][1])]
+    return {field[0][NAME][1].decode(): field for field in fields}
 
 
 def _untouched(events: Events, source: Events) -> list[str]:

@@ -19,7 +19,7 @@ from hardscatter.events import COMPULSORY, Events
 from hardscatter.io.faults import bad_events, check_expansion, damage
 from hardscatter.io.intact import right
 from hardscatter.io.metadata import KEY, packed, unpacked
-from hardscatter.io.thrift import Struct, structs_of_field
+from hardscatter.io.parquet_footer import decoded_size, row_groups
 
 # Arrow's own allocator returns memory to the system within milliseconds: all of it while a batch is weighed. To ask for
 # the pages again costs as much as to decode them.
@@ -54,7 +54,7 @@ class ParquetFile:
         self._metadata = unpacked(path, metadata[key])["metadata"]
         with damage(path, "its footer"):
             groups = [self._file.metadata.row_group(i).num_rows for i in range(self._file.metadata.num_row_groups)]
-            self._groups = structs_of_field(_footer(path), _GROUPS)
+            self._groups = row_groups(path)
         self._sizes: list[int] = []  # of the row groups read so far
         self.edges = _edges(groups)
         self.n_events = self.edges[-1]
@@ -86,7 +86,7 @@ class ParquetFile:
     def _size(self, group: int) -> int:
         """Return how many bytes a row group takes in memory at most."""
         while len(self._sizes) <= group:
-            self._sizes.append(_decoded(next(self._groups)))
+            self._sizes.append(decoded_size(next(self._groups)))
         return self._sizes[group]
 
 
@@ -157,41 +157,6 @@ def _float_columns(fields: Iterable[Any], prefix: str = "") -> list[str]:
         elif pa.types.is_float32(kind) or pa.types.is_float64(kind):
             paths.append(path)
     return paths
-
-
-# Of the footer, by `parquet.thrift` of Apache Parquet: fields of FileMetaData, RowGroup, ColumnChunk, ColumnMetaData;
-# values of Type and Encoding.
-_GROUPS, _COLUMNS, _COLUMN = 4, 1, 3
-_TYPE, _ENCODINGS, _N_VALUES, _UNCOMPRESSED = 1, 2, 5, 6
-_WIDTHS = {0: 1, 1: 4, 2: 8, 3: 12, 4: 4, 5: 8}  # BOOLEAN, INT32, INT64, INT96, FLOAT, DOUBLE
-_DICTIONARIES = {2, 8}
-_LEVELS = 4
-"""Bytes that say of a value in which list it stands."""
-
-
-def _footer(path: Path) -> bytes:
-    with path.open("rb") as stream:
-        stream.seek(-8, os.SEEK_END)
-        size = int.from_bytes(stream.read(4), "little")
-        stream.seek(-8 - size, os.SEEK_END)
-        return stream.read(size)
-
-
-def _decoded(group: Struct) -> int:
-    """Return how many bytes a row group takes in memory at most, by its numbers of values.
-
-    Its uncompressed size does not tell: one run of a billion equal values is a few bytes long. A text may be repeated
-    by each value, if a dictionary holds it. Pyarrow is not asked: it aborts on what a footer says of columns, if that
-    is damaged, in place of raising an error.
-    """
-    total = 0
-    for chunk in group[_COLUMNS][1][1]:
-        column: Struct = chunk[_COLUMN][1]
-        n, size = column[_N_VALUES][1], column[_UNCOMPRESSED][1]
-        repeated = not _DICTIONARIES.isdisjoint(column[_ENCODINGS][1][1])
-        width = _WIDTHS.get(column[_TYPE][1])
-        total += n * _LEVELS + (n * width if width is not None else n * size if repeated else size)
-    return total
 
 
 def _edges(groups: list[int]) -> list[int]:
